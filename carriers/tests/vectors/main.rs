@@ -1,0 +1,15 @@
+//! `vectors/value.json` and `vectors/runs.json`: made by the code, and compared with it byte for byte.
+
+// Clippy then gives the helpers the leave that it gives tests.
+#![cfg(test)]
+
+mod answers;
+#[path = "../../../protocol/tests/support/file.rs"]
+mod file;
+#[path = "../../../protocol/tests/support/json.rs"]
+mod json;
+#[path = "../../../protocol/tests/support/kdf.rs"]
+mod kdf;
+mod party;
+mod runs;
+mod value;

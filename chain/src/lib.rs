@@ -1,0 +1,8 @@
+//! What a Bitcoin-family chain is: its parameters, as data in one table, and the quantities that
+//! name places in it. Knows nothing of keys, negotiations or networks' transport.
+
+mod params;
+mod place;
+
+pub use params::{Chain, ChainId, Family, UnknownChain};
+pub use place::{BlockRef, Depth, Height};

@@ -1,0 +1,12 @@
+//! What the fuzz targets run. The tests of `protocol` and `carriers` include these files too and replay the seeds in
+//! `corpus/` through them, so that they count as tests wherever no fuzzer is.
+
+pub mod card_text;
+#[path = "../../protocol/tests/all/common.rs"]
+pub mod common;
+pub mod message_bytes;
+pub mod sealed_message;
+#[path = "../../carriers/tests/value/support.rs"]
+pub mod support;
+pub mod value_answer;
+pub mod value_offer;

@@ -1,0 +1,214 @@
+//! Worked examples, at the end of every `--help`, and the help topics.
+
+pub const KEYWAY: &str = "\
+Example:
+  keyway demo                        # see it all, in a second
+  keyway help exit-codes             # what scripts can rely on
+
+By hand, two parties beside each other:
+  keyway --home car init --name car --ledger chain \\
+    --insecure-no-passphrase --words-to car.words
+  keyway --home charger init --name charger --ledger chain \\
+    --insecure-no-passphrase --words-to charger.words
+  keyway --home car card | keyway --home charger peer add -
+  keyway --home charger card | keyway --home car peer add -
+  keyway --home car fund 0.05btc
+  keyway --home car offer charger --pay 250000sat
+  keyway --home car mine
+  keyway --home charger sync         # answers
+  keyway --home car mine 2
+  keyway --home car sync
+  keyway --home charger sync         # both have the key
+  echo hello | keyway --home car seal charger | keyway --home charger open";
+
+pub const INIT: &str = "\
+The mnemonic is not kept in the home: write it down. With it, the chain and the peers' cards, the identity
+can be restored. A --key-file that does not exist is made, with fresh random bytes.
+
+Example:
+  keyway --home car --key-file car.key init --name car \\
+    --ledger chain --words-to car.words
+
+JSON: home, name, chain, ledger, key, address, height.";
+
+pub const CARD: &str = "\
+Example:
+  keyway --home car card > car.card
+  keyway --home charger peer add car.card
+
+JSON: name, key, chain, serial, expires_at_height, suites, carriers, card.";
+
+pub const PEER: &str = "\
+Example:
+  keyway --home car peer add charger.card
+  keyway --home car peer list";
+
+pub const PEER_ADD: &str = "\
+Take a card only by a way that you trust: whoever can change it on the way can put himself in the middle.
+
+Example:
+  keyway --home charger card | keyway --home car peer add -
+
+JSON: name, key, chain, serial, expires_at_height, suites, carriers.";
+
+pub const PEER_LIST: &str = "\
+Example:
+  keyway --home car peer list
+
+JSON: an array of the fields of `peer add`.";
+
+pub const PEER_REMOVE: &str = "\
+Example:
+  keyway --home car peer remove charger
+
+JSON: name, key.";
+
+pub const FUND: &str = "\
+Only on the embedded ledger, whose coins are worth nothing. Mines one block, and once more the hundred that
+a faucet needs before its coins may be spent.
+
+Example:
+  keyway --home car fund 0.05btc
+
+JSON: txid, amount_sat, coins, height, mined.";
+
+pub const MINE: &str = "\
+Only on the embedded ledger. Takes in what waits to be mined. Follow with `keyway sync`.
+
+Example:
+  keyway --home car mine 2
+
+JSON: mined, height, hash, transactions.";
+
+pub const OFFER: &str = "\
+Follows the chain first, and stores every secret before the payment is sent. The message is in the amounts
+of the payment's outputs, which together are exactly the price.
+
+Example:
+  keyway --home car offer charger --pay 250000sat
+
+JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, coins, bits.";
+
+pub const SYNC: &str = "\
+Answers the offers of peers as the configuration's [policy] says, sends again what is not mined yet, and
+keeps at least four coins ready.
+
+Example:
+  keyway --home charger sync
+
+JSON: height, connected, disconnected, events (each: event, and negotiation, peer, txid, from, to, why
+where they apply).";
+
+pub const KEYS: &str = "\
+A fingerprint says nothing of its key; equal fingerprints on both sides mean the same key.
+
+Example:
+  keyway --home car keys
+
+JSON: an array of negotiations, as in `keyway help show`.";
+
+pub const SHOW: &str = "\
+Example:
+  keyway --home car show charger
+
+JSON: id, role, peer, suite, carrier, answer_in, price_sat, state, depth, key_depth, confirmed, fingerprint,
+offer (txid, height, time, vbytes, fee_sat, coins, bits), answer (txid, height, time, vbytes, fee_sat,
+paid_back_sat), netted_sat, declined, as_of_height. Times are seconds since 1970; what is not known is null.";
+
+pub const SEAL: &str = "\
+The key is that of the newest block this home has followed, so `keyway sync` now and then. The message is one
+COSE_Encrypt0, as a line of text unless --binary.
+
+Example:
+  echo 'start at 11 kW' | keyway --home car seal charger > message
+  keyway --home charger open message
+
+JSON: negotiation, height, block, sealed.";
+
+pub const OPEN: &str = "\
+The message itself goes to standard output, byte for byte. If it names a block that this home has not seen,
+the chain is followed and the message tried once more.
+
+Example:
+  keyway --home charger open message
+
+JSON: negotiation, peer, height, block, confirms, text (null unless it is UTF-8), hex.";
+
+pub const STATUS: &str = "\
+Says what the home knows without asking the ledger.
+
+Example:
+  keyway --home car status
+
+JSON: name, chain, height, block_time, spendable_sat, held_sat, immature_sat, coins, unmined, address, peers
+(each: peer, negotiation, fingerprint, epoch, since_height, state, confirmed).";
+
+pub const CONFIG: &str = "\
+Example:
+  keyway --home car config check";
+
+pub const CONFIG_CHECK: &str = "\
+Example:
+  keyway --home car config check
+
+JSON: file, settings (each: name, value, source).";
+
+pub const DEMO: &str = "\
+Makes two homes and a ledger in --home (default: ./keyway-demo), runs the whole story on it with Bitcoin
+Core's own validation, and fails if anything is not as it should be. The folder is kept.
+
+Example:
+  keyway demo --pay 0.005btc --answer-in amounts --home /tmp/demo
+
+JSON: chain, carrier, suite, answer_in, price_sat, negotiation, offer and answer (txid, height, time, vbytes,
+fee_sat), initiator and responder (name, key, fingerprint, confirmed, paid_sat, fee_sat, and netted_sat of
+the responder; paid_sat is what went to the other side, fees apart), key (height, depth), sessions (height,
+direction, from, to, text, opened, eavesdropper_opened), eavesdropper (blocks, attempts, opened), home.";
+
+pub const COMPLETIONS: &str = "\
+Example:
+  keyway completions bash > ~/.local/share/bash-completion/completions/keyway";
+
+pub const MAN: &str = "\
+Example:
+  keyway man --out ~/.local/share/man/man1
+  man keyway-offer";
+
+pub const HELP: &str = "\
+Example:
+  keyway help exit-codes
+  keyway help peer add";
+
+/// `keyway help exit-codes`
+const EXIT_CODES: &str = "\
+Exit codes
+
+  0  done
+  1  failed: a wrong passphrase, a damaged store, not enough money, a demo that did not hold
+  2  wrong usage: an unknown option, an amount that is none
+  3  not yet: nothing is wrong, come back after the next block
+  4  refused by policy: a price too low, a card that is not accepted, a message opened before
+  5  the ledger cannot be reached, is in use, damaged, behind, or of another chain
+
+Errors go to standard error: what happened, then indented why and what to do. With --json they are one line
+of JSON: {\"error\": {\"kind\", \"what\", \"why\", \"do\"}}, kind being failed, usage, not-yet, refused or ledger.
+
+Example:
+  keyway --home car seal charger message > sealed || test $? -eq 3 && echo 'later'
+";
+
+/// `keyway help amounts`
+const AMOUNTS: &str = "\
+Amounts
+
+  250000sat       satoshis, 1/100 000 000 of a bitcoin; sats is fine too
+  '250 000 sat'   the same; groups may be parted by spaces or _
+  250000          the same: a plain number means satoshis
+  0.0025btc       the same in bitcoins
+
+Example:
+  keyway --home car offer charger --pay 0.0025btc
+";
+
+/// The topics of `keyway help`, by name.
+pub const TOPICS: [(&str, &str); 2] = [("exit-codes", EXIT_CODES), ("amounts", AMOUNTS)];

@@ -1,0 +1,206 @@
+//! What each command takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use keyway_chain::Chain;
+use keyway_protocol::card::Name;
+use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::suite::Suite;
+
+use crate::amount::Sats;
+
+/// `keyway init`
+#[derive(Args, Debug)]
+pub struct Init {
+    /// What the party calls itself: 1 to 32 of A-Z a-z 0-9 . _ -
+    #[arg(long, value_name = "NAME")]
+    pub name: Name,
+    /// The chain
+    #[arg(long, value_name = "CHAIN", default_value = "regtest", value_parser = Chain::named)]
+    pub chain: Chain,
+    /// The embedded ledger's folder; homes that share it share the chain [default: HOME/ledger]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub ledger: Option<PathBuf>,
+    /// Keep the secrets unencrypted: whoever has the home has the identity. For trying out only
+    #[arg(long, conflicts_with_all = ["passphrase_file", "key_file"])]
+    pub insecure_no_passphrase: bool,
+    /// Write the fresh mnemonic into a new FILE instead of showing it on the terminal
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["words_from", "restore"], value_hint = ValueHint::FilePath)]
+    pub words_to: Option<PathBuf>,
+    /// Take the mnemonic from FILE: the identity of an earlier home
+    #[arg(long, value_name = "FILE", conflicts_with = "restore", value_hint = ValueHint::FilePath)]
+    pub words_from: Option<PathBuf>,
+    /// Ask for the mnemonic of an earlier home on the terminal
+    #[arg(long)]
+    pub restore: bool,
+}
+
+/// `keyway card`
+#[derive(Args, Debug)]
+pub struct CardArgs {
+    /// Make a new one first, with the next serial, valid for a year
+    #[arg(long)]
+    pub renew: bool,
+}
+
+/// `keyway peer add`
+#[derive(Args, Debug)]
+pub struct PeerAdd {
+    /// The card's text, a file that holds it, or - for standard input
+    #[arg(value_name = "CARD|FILE|-")]
+    pub card: String,
+}
+
+/// `keyway peer remove`
+#[derive(Args, Debug)]
+pub struct PeerRemove {
+    /// The peer, by name or the beginning of its name or key
+    pub name: String,
+    /// Also if there are negotiations with it, which cannot be read without its card
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `keyway fund`
+#[derive(Args, Debug)]
+pub struct Fund {
+    /// How much, in all
+    pub amount: Sats,
+}
+
+/// `keyway mine`
+#[derive(Args, Debug)]
+pub struct Mine {
+    /// How many blocks
+    #[arg(value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub blocks: u32,
+}
+
+/// How a negotiation is to run.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Terms {
+    /// Which key agreement: x25519
+    #[arg(long, value_name = "SUITE", default_value_t = Suite::X25519)]
+    pub suite: Suite,
+    /// How the offer rides: value (in the amounts of the payment)
+    #[arg(long, value_name = "CARRIER", default_value_t = Carrier::Value)]
+    pub carrier: Carrier,
+    /// Where the answer rides: in sequence numbers costs nothing more, in amounts is the paper's way
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = AnswerIn::Sequences)]
+    pub answer_in: AnswerIn,
+}
+
+/// Where the answer rides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AnswerIn {
+    /// In the sequence numbers of the inputs that collect the offer's coins
+    Sequences,
+    /// In amounts paid back
+    Amounts,
+}
+
+impl From<AnswerIn> for AnswerForm {
+    fn from(place: AnswerIn) -> Self {
+        match place {
+            AnswerIn::Sequences => AnswerForm::Sequences,
+            AnswerIn::Amounts => AnswerForm::Amounts,
+        }
+    }
+}
+
+/// `keyway offer`
+#[derive(Args, Debug)]
+pub struct Offer {
+    /// Whom to pay, by name or the beginning of its name or key
+    pub peer: String,
+    /// What it is paid; fees come on top
+    #[arg(long, value_name = "AMOUNT")]
+    pub pay: Sats,
+    /// How to negotiate.
+    #[command(flatten)]
+    pub terms: Terms,
+}
+
+/// `keyway keys`
+#[derive(Args, Debug)]
+pub struct Keys {
+    /// Show the master key of this negotiation, after asking on the terminal
+    #[arg(long, value_name = "NEGOTIATION", conflicts_with = "json")]
+    pub reveal: Option<String>,
+}
+
+/// `keyway show`
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The beginning of its id; or a peer's name for the latest with that peer
+    pub negotiation: String,
+}
+
+/// `keyway seal`
+#[derive(Args, Debug)]
+pub struct Seal {
+    /// A peer's name for its active key, or the beginning of a negotiation's id
+    #[arg(value_name = "PEER|NEGOTIATION")]
+    pub whom: String,
+    /// The message; - or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Public text that the message is bound to; the receiver must give the same
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub aad: String,
+    /// Write the COSE_Encrypt0 itself instead of a line of text
+    #[arg(long)]
+    pub binary: bool,
+}
+
+/// `keyway open`
+#[derive(Args, Debug)]
+pub struct Open {
+    /// The sealed message, text or binary; - or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The public text that the message was bound to
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub aad: String,
+    /// Open it although it was opened before
+    #[arg(long)]
+    pub again: bool,
+}
+
+/// `keyway demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// What the car pays the charger
+    #[arg(long, value_name = "AMOUNT", default_value = "250000sat")]
+    pub pay: Sats,
+    /// How to negotiate.
+    #[command(flatten)]
+    pub terms: Terms,
+    /// Replace the folder of an earlier demo
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// `keyway completions`
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// Which shell
+    pub shell: Shell,
+}
+
+/// `keyway man`
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Write one page per command into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `keyway help`
+#[derive(Args, Debug)]
+pub struct Help {
+    /// A command, as it is typed, or a topic: exit-codes, amounts
+    pub topic: Vec<String>,
+}

@@ -1,0 +1,185 @@
+//! `init`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bip39::Mnemonic;
+use keyway_chain::{BlockRef, Chain, Height};
+use keyway_ledger::Ledger;
+use keyway_node::{Block, Config, LedgerConfig, NewParty, NodeError, Party, STORE_FILE};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::cli::{Global, Init};
+use crate::error::Error;
+use crate::render::layout::{hanging, pad};
+use crate::ui::Ui;
+use crate::{files, ledger, progress, unlock};
+
+#[derive(Serialize)]
+struct Made {
+    home: String,
+    name: String,
+    chain: &'static str,
+    ledger: String,
+    key: String,
+    address: String,
+    height: u32,
+}
+
+/// `keyway init`
+pub fn run(global: &Global, args: &Init, ui: &Ui) -> Result<(), Error> {
+    let home = unlock::home(global)?;
+    if home.join(STORE_FILE).exists() {
+        return Err(NodeError::HomeExists(home).into());
+    }
+    if args.chain != Chain::regtest() {
+        return Err(Error::NoLedgerFor(args.chain.name()));
+    }
+    let way = Way::of(args)?;
+    let config = config(args)?;
+    let unlock = unlock::for_new_home(global, args)?;
+    let (ledger_path, ledger) = (ledger_path(&home, &config), ledger::open(&resolved(&home, &config))?);
+    let (mnemonic, birthday) = way.mnemonic(ledger.as_ref())?;
+    way.keep(&mnemonic)?;
+    let new = NewParty { name: args.name.clone(), config, mnemonic, birthday, unlock };
+    let party = create(&home, new, &way, ui)?;
+    tell(&party, &home, &ledger_path, &args.chain, ui)?;
+    if args.insecure_no_passphrase {
+        ui.say("  this home is not encrypted: whoever has the folder has the identity");
+    }
+    Ok(())
+}
+
+/// A home that was not made leaves no file of words behind: it would keep a second try from writing its own.
+fn create(home: &Path, new: NewParty, way: &Way, ui: &Ui) -> Result<Party, Error> {
+    let _spinner = progress::stretching(ui, &new.unlock);
+    Party::create(home, new).map_err(|error| {
+        if let Way::ToFile(path) = way {
+            let _ = std::fs::remove_file(path);
+        }
+        error.into()
+    })
+}
+
+fn tell(party: &Party, home: &Path, ledger: &Path, chain: &Chain, ui: &Ui) -> Result<(), Error> {
+    let made = Made {
+        home: home.display().to_string(),
+        name: party.name().to_string(),
+        chain: chain.name(),
+        ledger: ledger.display().to_string(),
+        key: party.key().to_string(),
+        address: party.address(),
+        height: party.tip().height.to_u32(),
+    };
+    ui.data(&made, |made| {
+        let line = |name: &str, text: &str| hanging(&pad(name, 9), text, ui.width());
+        [
+            line("name", &made.name),
+            line("chain", made.chain),
+            line("home", &made.home),
+            line("ledger", &made.ledger),
+            line("key", &made.key),
+            line("address", &made.address),
+        ]
+        .join("\n")
+    })
+}
+
+fn config(args: &Init) -> Result<Config, Error> {
+    let path = match &args.ledger {
+        // Absolute, for the home's configuration reads relative paths from the home.
+        Some(path) => {
+            std::path::absolute(path).map_err(|source| Error::Read { path: path.clone(), source })?
+        }
+        None => PathBuf::from("ledger"),
+    };
+    Ok(Config::new(args.chain.clone(), LedgerConfig::Embedded { path }))
+}
+
+fn ledger_path(home: &Path, config: &Config) -> PathBuf {
+    let LedgerConfig::Embedded { path } = &config.ledger;
+    home.join(path)
+}
+
+fn resolved(home: &Path, config: &Config) -> Config {
+    let path = ledger_path(home, config);
+    Config { ledger: LedgerConfig::Embedded { path }, ..config.clone() }
+}
+
+/// Where the words come from, or go to.
+enum Way {
+    /// Fresh ones, into a file.
+    ToFile(PathBuf),
+    /// Fresh ones, shown on the terminal.
+    ToTerminal(std::fs::File),
+    /// Those of an earlier home.
+    From(Zeroizing<String>),
+}
+
+impl Way {
+    /// Checked before anything is made: words that cannot be kept must not be drawn.
+    fn of(args: &Init) -> Result<Self, Error> {
+        if let Some(path) = &args.words_from {
+            return Ok(Self::From(words(path)?));
+        }
+        if args.restore {
+            return Ok(Self::From(unlock::ask_words()?));
+        }
+        if let Some(path) = &args.words_to {
+            return if path.exists() {
+                Err(Error::Exists(path.clone()))
+            } else {
+                Ok(Self::ToFile(path.clone()))
+            };
+        }
+        let terminal = OpenOptions::new().write(true).open("/dev/tty");
+        terminal.map(Self::ToTerminal).map_err(|_| Error::NoTerminal {
+            what: "the mnemonic has to be kept",
+            how: "show it on",
+            why: "it is shown once, on the terminal alone, and not kept in the home",
+            instead: "use --words-to FILE",
+        })
+    }
+
+    fn mnemonic(&self, ledger: &dyn Ledger) -> Result<(Mnemonic, Block), Error> {
+        match self {
+            Self::From(words) => {
+                let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(NodeError::Mnemonic)?;
+                let genesis = BlockRef::new(Height::GENESIS, ledger.chain().genesis());
+                let time = ledger.header(&genesis.hash)?.map_or(0, |header| header.time);
+                Ok((mnemonic, Block { at: genesis, time }))
+            }
+            _ => Ok((keyway_node::fresh_mnemonic()?, keyway_node::birthday(ledger)?)),
+        }
+    }
+
+    fn keep(&self, mnemonic: &Mnemonic) -> Result<(), Error> {
+        match self {
+            Self::From(_) => Ok(()),
+            Self::ToFile(path) => {
+                let text = Zeroizing::new(format!("{mnemonic}\n"));
+                files::write_secret(path, text.as_bytes())
+            }
+            Self::ToTerminal(terminal) => show(terminal, mnemonic)
+                .map_err(|source| Error::Write { path: PathBuf::from("/dev/tty"), source }),
+        }
+    }
+}
+
+fn words(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let bytes = files::read(path, files::SECRET)?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    Ok(Zeroizing::new(words.join(" ")))
+}
+
+fn show(mut terminal: &std::fs::File, mnemonic: &Mnemonic) -> std::io::Result<()> {
+    writeln!(terminal, "\nWrite these words down, in this order. They are shown once and not kept:\n")?;
+    for (index, word) in mnemonic.words().enumerate() {
+        let end = if index % 6 == 5 { "\n" } else { "" };
+        write!(terminal, "  {:2} {word:<9}{end}", index + 1)?;
+    }
+    writeln!(terminal)
+}

@@ -1,0 +1,69 @@
+//! `offer`.
+
+use keyway_node::{OfferRequest, OfferSent};
+use serde::Serialize;
+
+use crate::cli::{Global, Offer};
+use crate::error::Error;
+use crate::render::json::answer_in;
+use crate::render::negotiation::{costs, ends, short, spread};
+use crate::ui::Ui;
+use crate::{ledger, progress, unlock};
+
+#[derive(Serialize)]
+struct Offered {
+    id: String,
+    peer: String,
+    suite: String,
+    carrier: String,
+    answer_in: &'static str,
+    price_sat: u64,
+    txid: String,
+    vbytes: u64,
+    fee_sat: u64,
+    coins: usize,
+    bits: u32,
+}
+
+/// `keyway offer`
+pub fn run(global: &Global, args: &Offer, ui: &Ui) -> Result<(), Error> {
+    let mut party = unlock::party(global, ui)?;
+    let peer = party.peer(&args.peer)?.permanent().name.to_string();
+    let request = OfferRequest {
+        peer: peer.clone(),
+        price: args.pay.0,
+        suite: args.terms.suite,
+        carrier: args.terms.carrier,
+        form: args.terms.answer_in.into(),
+    };
+    let ledger = ledger::open(party.config())?;
+    progress::sync(ui, &mut party, ledger.as_ref())?;
+    let sent = party.offer(ledger.as_ref(), &request)?;
+    ui.data(&json(&request, &sent), |_| {
+        let message = spread(sent.layout.outputs(), sent.layout.bits().get(), request.price);
+        let spent = costs(keyway_node::Costs { vbytes: sent.vbytes, fee: Some(sent.fee) });
+        format!(
+            "negotiation {}  offer {} to {peer}\n  {message}\n  {spent}",
+            short(&sent.id),
+            ends(sent.txid)
+        )
+    })?;
+    ui.say("  sent; when it is mined, the peer's `keyway sync` answers it");
+    Ok(())
+}
+
+fn json(request: &OfferRequest, sent: &OfferSent) -> Offered {
+    Offered {
+        id: sent.id.to_string(),
+        peer: request.peer.clone(),
+        suite: request.suite.to_string(),
+        carrier: request.carrier.to_string(),
+        answer_in: answer_in(request.form),
+        price_sat: request.price.to_sat(),
+        txid: sent.txid.to_string(),
+        vbytes: sent.vbytes,
+        fee_sat: sent.fee.to_sat(),
+        coins: sent.layout.outputs(),
+        bits: sent.layout.bits().get(),
+    }
+}

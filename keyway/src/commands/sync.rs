@@ -1,0 +1,144 @@
+//! `sync`.
+
+use keyway_node::{Event, NegotiationView, Party, Synced};
+use keyway_protocol::negotiation::NegotiationId;
+use serde::Serialize;
+
+use crate::amount::{grouped, sat};
+use crate::cli::Global;
+use crate::error::Error;
+use crate::render::layout::hanging;
+use crate::render::negotiation::{ends, short};
+use crate::ui::Ui;
+use crate::{ledger, progress, unlock};
+
+#[derive(Serialize)]
+struct SyncedJson {
+    height: u32,
+    connected: u32,
+    disconnected: u32,
+    events: Vec<EventJson>,
+}
+
+/// One event; what does not apply is left out.
+#[derive(Default, Serialize)]
+struct EventJson {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    negotiation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// `keyway sync`
+pub fn run(global: &Global, ui: &Ui) -> Result<(), Error> {
+    let mut party = unlock::party(global, ui)?;
+    let ledger = ledger::open(party.config())?;
+    let synced = progress::sync(ui, &mut party, ledger.as_ref())?;
+    let teller = Teller { views: party.negotiations()? };
+    let json = SyncedJson {
+        height: party.tip().height.to_u32(),
+        connected: synced.connected,
+        disconnected: synced.disconnected,
+        events: synced.events.iter().map(|event| teller.json(event)).collect(),
+    };
+    ui.data(&json, |_| {
+        let lines = synced.events.iter().map(|event| hanging("  ", &teller.text(event), ui.width()));
+        std::iter::once(headline(&party, &synced)).chain(lines).collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn headline(party: &Party, synced: &Synced) -> String {
+    let tip = grouped(party.tip().height);
+    let left = match synced.disconnected {
+        0 => String::new(),
+        blocks => format!(", {} replaced", grouped(blocks)),
+    };
+    format!("block {tip}  {} new{left}", grouped(synced.connected))
+}
+
+/// Tells events by the names of the negotiations and peers they belong to.
+struct Teller {
+    views: Vec<NegotiationView>,
+}
+
+impl Teller {
+    fn view(&self, id: &NegotiationId) -> Option<&NegotiationView> {
+        self.views.iter().find(|view| view.id == *id)
+    }
+
+    fn peer(&self, id: &NegotiationId) -> String {
+        self.view(id).map_or_else(|| "a peer".to_owned(), |view| view.peer.clone())
+    }
+
+    fn text(&self, event: &Event) -> String {
+        match event {
+            Event::OfferSeen(id) => {
+                let price =
+                    self.view(id).map_or_else(String::new, |view| format!(" with {}", sat(view.price)));
+                format!("{}  offer of {} came{price}", short(id), self.peer(id))
+            }
+            Event::HeldFromStrangers(offers) => {
+                format!("{offers} offers of strangers are held until a card arrives: `keyway peer add`")
+            }
+            Event::AnswerSent { id, txid } => {
+                format!("{}  answered {} in {}", short(id), self.peer(id), ends(txid))
+            }
+            Event::NotAnswered { id, why } => format!("{}  not answered: {}", short(id), one_line(why)),
+            Event::Moved { id, from, to } => {
+                format!("{}  key with {}: {from}, now {to}", short(id), self.peer(id))
+            }
+            Event::Split(txid) => {
+                format!("split a coin in {}, so that offers find confirmed ones", ends(txid))
+            }
+            Event::Refused { txid, why } => format!("the ledger refused {}: {}", ends(txid), one_line(why)),
+        }
+    }
+
+    fn json(&self, event: &Event) -> EventJson {
+        let of = |name: &'static str, id: &NegotiationId| EventJson {
+            event: name,
+            negotiation: Some(id.to_string()),
+            peer: self.view(id).map(|view| view.peer.clone()),
+            ..EventJson::default()
+        };
+        match event {
+            Event::OfferSeen(id) => of("offer-seen", id),
+            Event::HeldFromStrangers(offers) => {
+                EventJson { event: "held-from-strangers", offers: Some(*offers), ..EventJson::default() }
+            }
+            Event::AnswerSent { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("answer-sent", id) }
+            }
+            Event::NotAnswered { id, why } => {
+                EventJson { why: Some(one_line(why)), ..of("not-answered", id) }
+            }
+            Event::Moved { id, from, to } => {
+                EventJson { from: Some(from.name()), to: Some(to.name()), ..of("moved", id) }
+            }
+            Event::Split(txid) => {
+                EventJson { event: "split", txid: Some(txid.to_string()), ..EventJson::default() }
+            }
+            Event::Refused { txid, why } => EventJson {
+                event: "refused",
+                txid: Some(txid.to_string()),
+                why: Some(one_line(why)),
+                ..EventJson::default()
+            },
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}

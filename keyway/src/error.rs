@@ -1,0 +1,270 @@
+//! What can go wrong on the command line: what happened, why, what to do; and the exit codes.
+
+use std::io;
+use std::path::PathBuf;
+
+use keyway_ledger::LedgerError;
+use keyway_node::NodeError;
+use serde_json::json;
+use thiserror::Error;
+
+use crate::amount::grouped;
+
+/// How to take an error (`keyway help exit-codes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It failed.
+    Failed,
+    /// The command was not understood.
+    Usage,
+    /// Nothing is wrong: come back later.
+    NotYet,
+    /// Refused by the protocol's rules or the party's policy.
+    Refused,
+    /// The ledger cannot be reached, is in use, is behind, or is another chain.
+    Ledger,
+}
+
+impl Kind {
+    /// The process's exit code.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::NotYet => 3,
+            Kind::Refused => 4,
+            Kind::Ledger => 5,
+        }
+    }
+
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Failed => "failed",
+            Kind::Usage => "usage",
+            Kind::NotYet => "not-yet",
+            Kind::Refused => "refused",
+            Kind::Ledger => "ledger",
+        }
+    }
+}
+
+impl From<keyway_node::Kind> for Kind {
+    fn from(kind: keyway_node::Kind) -> Self {
+        match kind {
+            keyway_node::Kind::Failed => Kind::Failed,
+            keyway_node::Kind::NotYet => Kind::NotYet,
+            keyway_node::Kind::Refused => Kind::Refused,
+            keyway_node::Kind::Ledger => Kind::Ledger,
+        }
+    }
+}
+
+/// What can go wrong. The first line of the text says what happened, the last what to do, those between why.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The party's.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The ledger's.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The embedded ledger does not open.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    Open(#[from] keyway_ledger::embedded::OpenError),
+    /// This build lacks the embedded ledger.
+    #[cfg(not(feature = "embedded"))]
+    #[error("this needs the embedded ledger\nthis build has none\nbuild Keyway with its default features")]
+    NoEmbedded,
+    /// A chain that no backend of this build shows.
+    #[error(
+        "no ledger for {0} is known to this build\nthe embedded ledger is for regtest\nuse --chain regtest"
+    )]
+    NoLedgerFor(&'static str),
+
+    /// A secret must come from somewhere, and nobody can be asked.
+    #[error("{what}, and there is no terminal to {how}\n{why}\n{instead}")]
+    NoTerminal {
+        /// Which secret.
+        what: &'static str,
+        /// Ask for it, or show it.
+        how: &'static str,
+        /// Why it must be a terminal.
+        why: &'static str,
+        /// Which option does without a terminal.
+        instead: &'static str,
+    },
+    /// The two passphrases typed at `init` differ.
+    #[error("the two passphrases differ\nnothing was made\ntry again")]
+    PassphrasesDiffer,
+    /// No passphrase at all.
+    #[error(
+        "the passphrase is empty\nit would protect nothing\nchoose another one; --insecure-no-passphrase is for trying out"
+    )]
+    PassphraseEmpty,
+    /// The home opens with a key file.
+    #[error(
+        "this home's store opens with a key file\nit was chosen at `keyway init`\npass it with --key-file FILE"
+    )]
+    KeyFileNeeded,
+    /// Not enough in a key file.
+    #[error("the key file {} is too short\nit has {found} bytes, at least {least} random ones are needed\nlet `keyway init` make one", path.display())]
+    KeyFileShort {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: usize,
+        /// The least length.
+        least: usize,
+    },
+    /// Secrets are not data.
+    #[error("the master key is not given as JSON\nit is shown on the terminal alone\nleave out --json")]
+    RevealAsJson,
+    /// The user did not confirm.
+    #[error("nothing was shown\nthe answer was not yes\ntype yes to see the key")]
+    NotConfirmed,
+
+    /// A file that cannot be read.
+    #[error("cannot read {}\n{source}\ngive another file, or - for standard input", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More in a file than can be meant.
+    #[error("{} is too long\nmore than {} bytes are not read here\ngive the right file", path.display(), grouped(*most))]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes.
+        most: usize,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {}\n{source}\ngive another place, or make room", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Standard output does not take more.
+    #[error("cannot write to standard output\n{0}\nsend the output somewhere else")]
+    Stdout(io::Error),
+    /// A file that must not be overwritten.
+    #[error("{} exists already\nit was not touched\nname a new file", .0.display())]
+    Exists(PathBuf),
+    /// Neither a card nor a file.
+    #[error(
+        "`{0}` is neither a card nor a file\na card begins with `keyway-card:`\ngive its whole text, the file it is in, or - for standard input"
+    )]
+    NeitherCardNorFile(String),
+    /// No default for `--home`.
+    #[error("no folder for the home is known\nneither XDG_DATA_HOME nor HOME is set\nsay --home DIR")]
+    NoDefaultHome,
+    /// The system gives no randomness.
+    #[error("the system gives no random numbers\n{0}\ntry again on a sound system")]
+    Randomness(getrandom::Error),
+    /// The key lives on as chain keys only.
+    #[error(
+        "the master key of {0} is erased\nonly the session keys of the last 100 blocks are kept\nnegotiate anew with `keyway offer` if a master key is needed"
+    )]
+    MasterKeyErased(String),
+    /// No topic of that name.
+    #[error("there is no help for `{0}`\ntopics are: {1}\n`keyway help` lists the commands")]
+    NoHelp(String, String),
+
+    /// The faucet of the embedded ledger.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    Faucet(#[from] crate::faucet::FaucetError),
+    /// The folder for the demo is taken.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    DemoFolder(#[from] crate::demo::FolderError),
+    /// Something in the demo is not as it must be.
+    #[cfg(feature = "embedded")]
+    #[error("the demo failed: {0}\nthis must never happen\nplease report it, with the demo's folder")]
+    DemoBroken(String),
+}
+
+impl Error {
+    /// How to take it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Node(error) => error.kind().into(),
+            Self::Ledger(_) => Kind::Ledger,
+            #[cfg(feature = "embedded")]
+            Self::Open(_) => Kind::Ledger,
+            #[cfg(feature = "embedded")]
+            Self::Faucet(error) => error.kind(),
+            #[cfg(not(feature = "embedded"))]
+            Self::NoEmbedded => Kind::Failed,
+            Self::NoHelp(..) | Self::NeitherCardNorFile(_) | Self::NoLedgerFor(_) | Self::RevealAsJson => {
+                Kind::Usage
+            }
+            _ => Kind::Failed,
+        }
+    }
+
+    /// What happened; why; what to do.
+    pub fn parts(&self) -> Parts {
+        let text = self.to_string();
+        let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let mut what = lines.next().unwrap_or_default().to_owned();
+        let mut why: Vec<String> = lines.map(plain_line).collect();
+        let todo = why.pop().unwrap_or_else(|| CHECK.to_owned());
+        if why.is_empty()
+            && let Some((head, cause)) = what.rsplit_once(": ")
+        {
+            why.push(cause.to_owned());
+            what = head.to_owned();
+        }
+        Parts { what, why, todo }
+    }
+
+    /// As one line of JSON.
+    pub fn to_json(&self) -> String {
+        let Parts { what, why, todo } = self.parts();
+        let why = (!why.is_empty()).then(|| why.join("; "));
+        json!({ "error": { "kind": self.kind().name(), "what": what, "why": why, "do": todo } }).to_string()
+    }
+
+    /// A usage error, which the parser words itself, as one line of JSON.
+    pub fn usage_json(text: &str) -> String {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+        let rest: Vec<&str> = lines.collect();
+        let (todo, why) = rest
+            .split_last()
+            .map_or((None, None), |(todo, why)| (Some(*todo), (!why.is_empty()).then(|| why.join("; "))));
+        json!({ "error": { "kind": Kind::Usage.name(), "what": what, "why": why, "do": todo } }).to_string()
+    }
+}
+
+/// What to do where nothing better is known.
+const CHECK: &str = "check what it names, and try again";
+
+/// The rooms below may end with whole sentences; here each line is one idea without a full stop.
+fn plain_line(line: &str) -> String {
+    let line = line.strip_suffix('.').unwrap_or(line);
+    let mut chars = line.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            std::iter::once(first.to_ascii_lowercase()).chain(chars).collect()
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// An error's text by its parts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// What happened.
+    pub what: String,
+    /// Why, line by line.
+    pub why: Vec<String>,
+    /// What to do about it.
+    pub todo: String,
+}

@@ -1,0 +1,81 @@
+//! Reading what the command line names, and writing what must not be seen or overwritten.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// The most bytes of a passphrase, a mnemonic or a key file.
+pub const SECRET: usize = 64 << 10;
+/// The most bytes of a card's text: those of the largest card in base64url, and white space.
+pub const CARD: usize = 128 << 10;
+/// The most bytes of a message to be sealed: they are held in memory.
+pub const MESSAGE: usize = 64 << 20;
+/// The most bytes of a sealed message: those of the largest in base64url, and what it says of itself.
+pub const SEALED: usize = 96 << 20;
+
+/// A file's bytes; those of standard input for `-`. Never more than `most` are held.
+///
+/// # Errors
+/// [`Error::Read`], [`Error::TooLong`].
+pub fn read(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let limit = most as u64 + 1;
+    let outcome = if path.as_os_str() == "-" {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        // Reserved at once: growing would leave copies of a secret behind.
+        let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
+        bytes.reserve(usize::try_from(size).unwrap_or(0).min(most) + 1);
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    outcome.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    if bytes.len() > most { Err(Error::TooLong { path: path.to_owned(), most }) } else { Ok(bytes) }
+}
+
+/// The first line of a file, without its end.
+///
+/// # Errors
+/// [`Error::Read`], also if it is not text; [`Error::TooLong`].
+pub fn first_line(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let bytes = read(path, SECRET)?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = std::str::from_utf8(line).map_err(|error| Error::Read {
+        path: path.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidData, error),
+    })?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Makes a new file that only its owner can read.
+///
+/// # Errors
+/// [`Error::Exists`], [`Error::Write`].
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = |source| Error::Write { path: path.to_owned(), source };
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
+        _ => write(source),
+    })?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| {
+        // Half a secret would keep the next try from making a whole one.
+        let _ = std::fs::remove_file(path);
+        write(source)
+    })
+}
+
+/// The home where none is named.
+///
+/// # Errors
+/// [`Error::NoDefaultHome`].
+pub fn default_home() -> Result<PathBuf, Error> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
+    Ok(data.ok_or(Error::NoDefaultHome)?.join("keyway"))
+}

@@ -1,0 +1,25 @@
+//! `keyway`: two parties who pay each other agree, inside those payments, on a key.
+//!
+//! This crate only asks and tells: what it knows of chains, keys and messages it asks `keyway_node`.
+
+mod amount;
+mod cli;
+mod commands;
+#[cfg(feature = "embedded")]
+mod demo;
+#[cfg(feature = "embedded")]
+mod eavesdropper;
+mod error;
+#[cfg(feature = "embedded")]
+mod faucet;
+mod files;
+mod ledger;
+mod progress;
+mod render;
+mod start;
+mod ui;
+mod unlock;
+
+fn main() -> std::process::ExitCode {
+    start::run(std::env::args_os())
+}

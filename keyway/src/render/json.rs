@@ -1,0 +1,191 @@
+//! What `--json` gives: stable names, documented in each command's help.
+
+use bitcoin::Amount;
+use keyway_chain::Height;
+use keyway_node::{AnswerView, Block, Costs, NegotiationView, OfferView};
+use keyway_protocol::card::Card;
+use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::negotiation::Role;
+use keyway_protocol::suite::Suite;
+use serde::Serialize;
+
+/// A card that was accepted, or is one's own.
+#[derive(Clone, Debug, Serialize)]
+pub struct CardJson {
+    name: String,
+    key: String,
+    chain: String,
+    serial: u32,
+    expires_at_height: u32,
+    suites: Vec<String>,
+    carriers: Vec<String>,
+}
+
+impl From<&Card> for CardJson {
+    fn from(card: &Card) -> Self {
+        let (permanent, renewable) = (card.permanent(), card.renewable());
+        let suite = |number: &u8| Suite::from_number(*number).map_or(number.to_string(), |s| s.to_string());
+        let carrier =
+            |number: &u8| Carrier::from_number(*number).map_or(number.to_string(), |c| c.to_string());
+        Self {
+            name: permanent.name.to_string(),
+            key: permanent.key.to_string(),
+            chain: permanent.chain.to_string(),
+            serial: renewable.serial,
+            expires_at_height: renewable.expiry.to_u32(),
+            suites: renewable.suites.iter().map(suite).collect(),
+            carriers: renewable.carriers.iter().map(carrier).collect(),
+        }
+    }
+}
+
+impl CardJson {
+    /// What the party calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its identity on the chain.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// One row of a table.
+    pub fn row(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.key.clone(),
+            self.serial.to_string(),
+            crate::amount::grouped(self.expires_at_height),
+        ]
+    }
+}
+
+/// A transaction of a negotiation: where it is and what it costs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PlaceJson {
+    pub height: Option<u32>,
+    pub time: Option<u32>,
+    pub vbytes: u64,
+    pub fee_sat: Option<u64>,
+}
+
+impl PlaceJson {
+    fn new(block: Option<Block>, costs: Costs) -> Self {
+        Self {
+            height: block.map(|block| block.at.height.to_u32()),
+            time: block.map(|block| block.time),
+            vbytes: costs.vbytes,
+            fee_sat: costs.fee.map(Amount::to_sat),
+        }
+    }
+}
+
+/// An offer.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfferJson {
+    pub txid: String,
+    #[serde(flatten)]
+    pub place: PlaceJson,
+    pub coins: usize,
+    pub bits: u32,
+}
+
+impl From<&OfferView> for OfferJson {
+    fn from(offer: &OfferView) -> Self {
+        Self {
+            txid: offer.txid.to_string(),
+            place: PlaceJson::new(offer.block, offer.costs),
+            coins: offer.coins,
+            bits: offer.bits,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnswerJson {
+    pub txid: String,
+    #[serde(flatten)]
+    pub place: PlaceJson,
+    pub paid_back_sat: u64,
+}
+
+impl From<&AnswerView> for AnswerJson {
+    fn from(answer: &AnswerView) -> Self {
+        Self {
+            txid: answer.txid.to_string(),
+            place: PlaceJson::new(answer.block, answer.costs),
+            paid_back_sat: answer.paid_back.to_sat(),
+        }
+    }
+}
+
+/// One negotiation.
+#[derive(Clone, Debug, Serialize)]
+pub struct NegotiationJson {
+    id: String,
+    role: &'static str,
+    peer: String,
+    suite: String,
+    carrier: String,
+    answer_in: &'static str,
+    price_sat: u64,
+    state: &'static str,
+    depth: u32,
+    key_depth: u32,
+    confirmed: bool,
+    fingerprint: Option<String>,
+    offer: Option<OfferJson>,
+    answer: Option<AnswerJson>,
+    netted_sat: Option<u64>,
+    declined: Option<String>,
+    as_of_height: u32,
+}
+
+impl NegotiationJson {
+    /// As the party sees it at that height.
+    pub fn new(view: &NegotiationView, as_of: Height) -> Self {
+        Self {
+            id: view.id.to_string(),
+            role: role(view.role),
+            peer: view.peer.clone(),
+            suite: view.suite.to_string(),
+            carrier: view.carrier.to_string(),
+            answer_in: answer_in(view.form),
+            price_sat: view.price.to_sat(),
+            state: view.state.name(),
+            depth: view.depth.to_u32(),
+            key_depth: view.key_depth.to_u32(),
+            confirmed: view.confirmed,
+            fingerprint: view.fingerprint.map(|fingerprint| fingerprint.to_string()),
+            offer: view.offer.as_ref().map(OfferJson::from),
+            answer: view.answer.as_ref().map(AnswerJson::from),
+            netted_sat: netted(view).map(Amount::to_sat),
+            declined: view.declined.clone(),
+            as_of_height: as_of.to_u32(),
+        }
+    }
+}
+
+/// What the responder keeps of the price: the answer's fee and what it pays back come out of it.
+pub fn netted(view: &NegotiationView) -> Option<Amount> {
+    let answer = view.answer.as_ref()?;
+    view.price.checked_sub(answer.paid_back)?.checked_sub(answer.costs.fee?)
+}
+
+/// A role's name.
+pub const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Initiator => "initiator",
+        Role::Responder => "responder",
+    }
+}
+
+/// The name of where an answer rides, as `--answer-in` takes it.
+pub const fn answer_in(form: AnswerForm) -> &'static str {
+    match form {
+        AnswerForm::Sequences => "sequences",
+        AnswerForm::Amounts => "amounts",
+    }
+}

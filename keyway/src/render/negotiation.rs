@@ -1,0 +1,131 @@
+//! One negotiation for people.
+
+use std::fmt::Display;
+
+use bitcoin::Amount;
+use keyway_node::{AnswerView, Block, Costs, NegotiationView, OfferView};
+use keyway_protocol::message::AnswerForm;
+use keyway_protocol::negotiation::{NegotiationId, Role};
+use keyway_protocol::state::State;
+
+use super::json::netted;
+use super::layout::{hanging, pad};
+use super::paint::Paint;
+use super::time::date_and_time;
+use crate::amount::{grouped, sat};
+
+/// The first characters of a negotiation's id: enough to name it among a few.
+pub fn short(id: &NegotiationId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+/// A long hex number by its ends: `4be1…77`.
+pub fn ends(hex: impl Display) -> String {
+    let hex = hex.to_string();
+    let head: String = hex.chars().take(4).collect();
+    let tail: String = hex.chars().skip(hex.chars().count().saturating_sub(2)).collect();
+    format!("{head}…{tail}")
+}
+
+/// `916 vB · fee 916 sat`.
+pub fn costs(costs: Costs) -> String {
+    let size = format!("{}\u{a0}vB", grouped(costs.vbytes));
+    match costs.fee {
+        Some(fee) => format!("{size} · fee\u{a0}{}", sat(fee)),
+        None => size,
+    }
+}
+
+/// What an answer does, by where it rides.
+pub fn collects(coins: usize, form: AnswerForm, paid_back: Amount) -> String {
+    match form {
+        AnswerForm::Sequences => {
+            format!("collects the {coins} coins; share and proof ride in their sequence numbers")
+        }
+        AnswerForm::Amounts => {
+            format!("collects the {coins} coins; share and proof ride in {} paid back", sat(paid_back))
+        }
+    }
+}
+
+/// How an offer is spread: `26 coins, 13 bits each, together exactly 250 000 sat`.
+pub fn spread(coins: usize, bits: u32, price: Amount) -> String {
+    format!("{coins} coins, {bits}\u{a0}bits each, together exactly {}", sat(price))
+}
+
+/// Where a key stands, in a few words.
+pub fn standing(view: &NegotiationView) -> String {
+    let confirmed = if view.confirmed { "confirmed by the peer" } else { "not yet confirmed by the peer" };
+    match view.state {
+        State::Active | State::Superseded => format!("{}, {confirmed}", view.state),
+        State::Provisional => format!("provisional: depth {} of {}", view.depth, view.key_depth),
+        State::Offered if view.offer.as_ref().is_some_and(|offer| offer.block.is_none()) => {
+            "offered, not mined yet".to_owned()
+        }
+        state => state.to_string(),
+    }
+}
+
+/// All that is known of a negotiation.
+pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> String {
+    let (from, to) = match view.role {
+        Role::Initiator => (own, view.peer.as_str()),
+        Role::Responder => (view.peer.as_str(), own),
+    };
+    let mut lines = Lines { width, paint, lines: Vec::new() };
+    lines.add("negotiation", &view.id.to_string());
+    lines.add("between", &format!("{from} pays {to} {}", paint.bold(&sat(view.price))));
+    lines.add("suite", &format!("{} · carrier {}", view.suite, view.carrier));
+    lines.add("state", &standing(view));
+    if let Some(why) = &view.declined {
+        lines.add("why", why);
+    }
+    if let Some(fingerprint) = view.fingerprint {
+        lines.add("key", &paint.bold(&fingerprint.to_string()));
+    }
+    if let Some(offer) = &view.offer {
+        lines.offer(offer, view.price);
+    }
+    if let Some(answer) = &view.answer {
+        let coins = view.offer.as_ref().map_or(0, |offer| offer.coins);
+        lines.answer(answer, coins, view.form);
+    }
+    if let Some(netted) = netted(view) {
+        lines.add("netted", &format!("{} by {to}", sat(netted)));
+    }
+    lines.lines.join("\n")
+}
+
+struct Lines {
+    width: usize,
+    paint: Paint,
+    lines: Vec<String>,
+}
+
+impl Lines {
+    fn add(&mut self, name: &str, text: &str) {
+        let head = self.paint.dim(&pad(name, 13));
+        self.lines.push(hanging(&head, text, self.width));
+    }
+
+    fn offer(&mut self, offer: &OfferView, price: Amount) {
+        self.add("offer", &offer.txid.to_string());
+        self.add("", &place(offer.block));
+        self.add("", &spread(offer.coins, offer.bits, price));
+        self.add("", &costs(offer.costs));
+    }
+
+    fn answer(&mut self, answer: &AnswerView, coins: usize, form: AnswerForm) {
+        self.add("answer", &answer.txid.to_string());
+        self.add("", &place(answer.block));
+        self.add("", &collects(coins, form, answer.paid_back));
+        self.add("", &costs(answer.costs));
+    }
+}
+
+fn place(block: Option<Block>) -> String {
+    match block {
+        Some(block) => format!("block {} · {} UTC", grouped(block.at.height), date_and_time(block.time)),
+        None => "not mined yet".to_owned(),
+    }
+}

@@ -1,0 +1,22 @@
+//! The command line as people and scripts use it: the built binary, the real embedded ledger, real files.
+//!
+//! What it prints is compared with the text in each test, after [`stage::masked`] has replaced what differs
+//! from run to run; `SNAPSHOTS=overwrite cargo test -p keyway --test cli` writes the text anew.
+#![cfg(feature = "embedded")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "these are tests: they fail by panicking"
+)]
+
+mod busy;
+mod by_hand;
+mod damage;
+mod demo;
+mod disk_full;
+mod endless;
+mod help;
+mod killed;
+mod refusals;
+mod stage;

@@ -1,0 +1,382 @@
+//! What can go wrong for one party: what happened, why, and what to do.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use bitcoin::Amount;
+use keyway_carriers::value;
+use keyway_chain::{ChainId, Depth};
+use keyway_ledger::{BroadcastError, LedgerError};
+use keyway_protocol::card::{CardError, CardRefused};
+use keyway_protocol::message::{Carrier, Refusal};
+use keyway_protocol::negotiation::NegotiationId;
+use keyway_protocol::ratchet::NoSession;
+use keyway_protocol::sealing::{OpenError, SealError, SealedError};
+use keyway_protocol::state::State;
+use keyway_protocol::suite::Suite;
+use thiserror::Error;
+
+/// How a caller should take an error; the command line's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It failed.
+    Failed,
+    /// Nothing is wrong: come back later.
+    NotYet,
+    /// Refused by this protocol's rules or the party's policy.
+    Refused,
+    /// The ledger cannot be reached, is behind, or is another chain.
+    Ledger,
+}
+
+/// What can go wrong. The first line of the text says what happened, the lines after it why and what
+/// to do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// There is no home in the folder.
+    #[error("{} is not a Keyway home\nit has no {}\ncreate one with `keyway --home {} init`", .0.display(), crate::home::STORE_FILE, .0.display())]
+    NoHome(PathBuf),
+    /// There is one already.
+    #[error("{} is already a Keyway home\nnothing was changed\nchoose another folder", .0.display())]
+    HomeExists(PathBuf),
+    /// Another process holds the home.
+    #[error("{} is in use by another process\nonly one may work with a home at a time\nwait for it, or stop it", .0.display())]
+    HomeLocked(PathBuf),
+    /// The passphrase or key file is not the one the store was made with.
+    #[error(
+        "wrong {0}\nit does not open this home's store\ntry again; without it only the mnemonic can restore the identity"
+    )]
+    WrongUnlock(&'static str),
+    /// The store wants another way to be opened.
+    #[error(
+        "this home's store opens with {wanted}, not with {given}\nit was chosen at `keyway init`\n{}",
+        unlock_advice(wanted)
+    )]
+    OtherUnlock {
+        /// What was given.
+        given: &'static str,
+        /// What the store was made with.
+        wanted: &'static str,
+    },
+    /// The store is damaged.
+    #[error("the store {} is damaged: {what}\nnothing was changed\nput back a copy of the file, or restore from the mnemonic into a new home", path.display())]
+    StoreDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The store was written by a newer program.
+    #[error("the store {} has format {found}, this program knows format {known}\na newer program wrote it\nupdate this one", path.display())]
+    StoreNewer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The format of this program.
+        known: i64,
+    },
+    /// No space is left for the store.
+    #[error("no space left to write {}\nnothing was lost, and nothing was sent\nfree some space and try again", .0.display())]
+    DiskFull(PathBuf),
+    /// Another failure of the store.
+    #[error("the store {} failed\n{source}\ncheck the disk and try again; what was stored before is safe", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A failure of the file system.
+    #[error("cannot {action} {}\n{source}\n{}", path.display(), io_advice(source))]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The configuration cannot be read.
+    #[error("the configuration {} is wrong\n{what}\ncorrect the file, and look at it with `keyway config check`", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where known.
+        what: String,
+    },
+    /// The words are no mnemonic.
+    #[error(
+        "these words are no mnemonic\n{0}\ngive the 12 or 24 English words, in their order, with spaces between"
+    )]
+    Mnemonic(bip39::Error),
+    /// The system gives no randomness.
+    #[error("the system gives no random numbers\n{0}\ntry again on a sound system")]
+    Randomness(getrandom::Error),
+
+    /// The ledger's fault.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The ledger shows another chain than the home is for.
+    #[error(
+        "this home is for {home}, the ledger shows {ledger}\nnothing was changed\npoint the home's configuration to a ledger of {home}"
+    )]
+    OtherChain {
+        /// The home's.
+        home: ChainId,
+        /// The ledger's.
+        ledger: ChainId,
+    },
+    /// The ledger refused a transaction.
+    #[error("the {what} was not sent\n{source}")]
+    Broadcast {
+        /// Offer, answer or split.
+        what: &'static str,
+        /// Why.
+        source: BroadcastError,
+    },
+
+    /// The text is no card.
+    #[error("the card cannot be accepted\n{}", explained(.0, unreadable_card_advice(.0)))]
+    Card(#[from] CardError),
+    /// The card is not accepted.
+    #[error("the card is refused\n{}", explained(.0, card_advice(.0)))]
+    CardRefused(#[from] CardRefused),
+    /// No peer of that name.
+    #[error("no peer is called `{name}`\nknown are: {known}\nadd its card with `keyway peer add`")]
+    UnknownPeer {
+        /// What was asked for.
+        name: String,
+        /// The peers there are.
+        known: String,
+    },
+    /// Several things begin so.
+    #[error("`{prefix}` is ambiguous\nit may mean: {candidates}\ngive more characters")]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// What it may mean.
+        candidates: String,
+    },
+    /// No negotiation of that id or peer.
+    #[error("no negotiation matches `{0}`\n`keyway keys` lists them\nrun `keyway sync` first if it is new")]
+    UnknownNegotiation(String),
+    /// A peer with keys in use is not removed by accident.
+    #[error(
+        "the peer {0} has negotiations in this home\nremoving its card would leave them unreadable\nuse --force if that is meant"
+    )]
+    PeerInUse(String),
+
+    /// The peer says that it does not answer so.
+    #[error(
+        "{peer} does not answer suite {suite} over carrier {carrier}\nits card says so\nask it for a card that lists them, or choose others"
+    )]
+    PeerRefuses {
+        /// The peer's name.
+        peer: String,
+        /// The suite asked for.
+        suite: Suite,
+        /// The carrier asked for.
+        carrier: Carrier,
+    },
+    /// The value carrier needs more.
+    #[error("{} is too little for the value carrier\nits {} bytes and their checksum need at least {}, in {} outputs\npay more", sat(.0.price), .0.len.get(), sat(.0.least), .0.outputs)]
+    PriceTooLow(value::PriceTooLow),
+    /// The responder would pay for being paid.
+    #[error("{price} is too little: collecting it would cost the responder {cost}\n{what} out of the price\npay more than {cost}, or wait for lower fees", price = sat(*price), cost = sat(*cost), what = if *in_amounts { "the answer's fee and the amounts that it pays back come" } else { "the answer's fee comes" })]
+    NothingLeft {
+        /// The price.
+        price: Amount,
+        /// What the answer takes from it.
+        cost: Amount,
+        /// Whether the answer pays amounts back.
+        in_amounts: bool,
+    },
+    /// The wallet lacks money.
+    #[error("not enough funds: {missing} are missing\n{needed} are needed, fee included, and {available} can be spent\nsend more to {address}; on the embedded ledger by `keyway fund`", missing = sat(needed.checked_sub(*available).unwrap_or(Amount::ZERO)), needed = sat(*needed), available = sat(*available))]
+    Funds {
+        /// Price and fee.
+        needed: Amount,
+        /// What can be spent now.
+        available: Amount,
+        /// Where to send more.
+        address: String,
+    },
+    /// Every confirmed coin is in use.
+    #[error("not yet: every confirmed coin is in use{}\nan offer must spend a confirmed coin first\nrun it again after the next block", if *split { "; a split into more coins was sent" } else { "" })]
+    NoConfirmedCoin {
+        /// Whether a split is under way.
+        split: bool,
+    },
+    /// Nodes refuse longer chains.
+    #[error(
+        "not yet: {0} transactions of this home are unconfirmed\nnodes refuse longer chains of them\nrun it again after the next block"
+    )]
+    TooManyUnconfirmed(usize),
+    /// The wallet could not build a transaction.
+    #[error("the wallet could not build the transaction\n{0}\nnothing was sent; please report it")]
+    Wallet(String),
+    /// The message does not lead to a key.
+    #[error(
+        "the peer's message leads to no key\n{0}\nask the peer to negotiate anew with its newest program"
+    )]
+    Refusal(#[from] Refusal),
+
+    /// The key is not in a state that seals or opens.
+    #[error("the key of negotiation {id} {use_} no messages\nit is {state}{depth}\n{advice}", use_ = if *sealing { "seals" } else { "opens" }, depth = depth_note(*state, *has, *wants), advice = state_advice(*state))]
+    KeyUnusable {
+        /// The negotiation, shortened.
+        id: String,
+        /// Its state.
+        state: State,
+        /// Whether sealing was asked for.
+        sealing: bool,
+        /// Its answer's depth.
+        has: Depth,
+        /// The policy's depth.
+        wants: Depth,
+    },
+    /// No key of the pair can seal.
+    #[error(
+        "there is no active key with {0}\nno negotiation has one that is deep enough in the chain\nmake an offer, or `keyway sync` after the next block"
+    )]
+    NoActiveKey(String),
+    /// The block has no session key here.
+    #[error("the message does not open\n{0}\n{advice}", advice = session_advice(.0))]
+    NoSession(#[from] NoSession),
+    /// The text is no sealed message.
+    #[error("this is no message to open\n{0}\ngive it whole, as `keyway seal` wrote it")]
+    Sealed(#[from] SealedError),
+    /// Sealing failed.
+    #[error("the message was not sealed\n{0}\nrun the command again, with a shorter message if it was long")]
+    Seal(#[from] SealError),
+    /// The message does not open.
+    #[error(
+        "the message does not open\nit was changed on the way, or sealed with another key or other public text\nask the sender to seal it again, with the same --aad on both sides"
+    )]
+    Open(#[from] OpenError),
+    /// Sealed under a key that this party has no part in.
+    #[error(
+        "the message is not for this home\nit was sealed under negotiation {0}, which is not known here\nrun `keyway sync` if that is new; else give it to whom it is for"
+    )]
+    NotForUs(NegotiationId),
+    /// Sealed by this party itself.
+    #[error("this home sealed the message itself\nit opens for the other side, {0}, alone\nsend it there")]
+    OwnMessage(String),
+    /// The initiator's tag is wrong or missing, or came from the responder.
+    #[error(
+        "the message's confirmation tag is {0}\nit was changed on the way, or its sender has another key\nask the sender to seal it again, and compare the fingerprints in `keyway keys`"
+    )]
+    ConfirmationTag(&'static str),
+    /// The same message again.
+    #[error("the message was opened before\nsomebody sent it twice\nuse --again to open it once more")]
+    Replayed,
+}
+
+impl NodeError {
+    /// How to take it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoConfirmedCoin { .. } | Self::TooManyUnconfirmed(_) => Kind::NotYet,
+            Self::KeyUnusable { state: State::Offered | State::Answered | State::Provisional, .. } => {
+                Kind::NotYet
+            }
+            Self::NoSession(NoSession::Unknown { .. } | NoSession::OtherBranch(_)) => Kind::NotYet,
+            Self::CardRefused(_)
+            | Self::PeerRefuses { .. }
+            | Self::PriceTooLow(_)
+            | Self::NothingLeft { .. }
+            | Self::PeerInUse(_)
+            | Self::Replayed
+            | Self::OwnMessage(_)
+            | Self::Card(CardError::PermanentSignature | CardError::RenewableSignature)
+            | Self::ConfirmationTag(_)
+            | Self::Refusal(_)
+            | Self::KeyUnusable { .. } => Kind::Refused,
+            Self::Ledger(_) | Self::OtherChain { .. } => Kind::Ledger,
+            Self::Broadcast { source: BroadcastError::Ledger(_), .. } => Kind::Ledger,
+            _ => Kind::Failed,
+        }
+    }
+}
+
+/// Plain digits: what is told can be typed.
+fn sat(amount: Amount) -> String {
+    format!("{} sat", amount.to_sat())
+}
+
+/// A cause and what to do: `protocol` says the latter after a semicolon where it knows better than `advice`.
+fn explained(cause: &impl Display, advice: &str) -> String {
+    let text = cause.to_string();
+    let (why, todo) = text.rsplit_once("; ").unwrap_or((&text, advice));
+    format!("{why}\n{todo}")
+}
+
+fn unreadable_card_advice(error: &CardError) -> &'static str {
+    match error {
+        CardError::PermanentSignature | CardError::RenewableSignature => {
+            "ask its owner for it again, by a way on which nobody can change it"
+        }
+        _ => "copy it again, whole, as `keyway card` prints it",
+    }
+}
+
+fn card_advice(refused: &CardRefused) -> &'static str {
+    match refused {
+        CardRefused::ForeignChain { .. } => "ask its owner for the card of a home on this chain",
+        CardRefused::Own => "give it to the peer, and add the peer's card here",
+        CardRefused::Older { .. } => "nothing needs doing: the newer one is kept",
+        CardRefused::OtherPermanentPart(_) => {
+            "ask its owner; if the change is meant, `keyway peer remove` the old card first"
+        }
+        CardRefused::Expired { .. } | CardRefused::NameTaken(_) | CardRefused::SameSerial(_) => {
+            "ask its owner for a new one"
+        }
+    }
+}
+
+fn unlock_advice(wanted: &str) -> &'static str {
+    match wanted {
+        "a passphrase" => "give it with --passphrase-file FILE, or leave out --key-file and be asked",
+        "a key file" => "pass it with --key-file FILE",
+        _ => "leave out --passphrase-file and --key-file",
+    }
+}
+
+fn io_advice(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "make it writable for this user, or name another folder"
+        }
+        ErrorKind::NotFound => "check the name, or put the file back",
+        _ => "check the name and the disk, and try again",
+    }
+}
+
+fn session_advice(no: &NoSession) -> &'static str {
+    match no {
+        NoSession::Unknown { .. } | NoSession::OtherBranch(_) => "run `keyway sync` and try again",
+        NoSession::BeforeKey { .. } | NoSession::BelowWindow { .. } => "ask the sender to seal it again",
+        NoSession::Lost(_) => "negotiate again with `keyway offer`",
+    }
+}
+
+fn depth_note(state: State, has: Depth, wants: Depth) -> String {
+    if state == State::Provisional {
+        format!(": its answer has depth {has} of {wants}")
+    } else {
+        String::new()
+    }
+}
+
+fn state_advice(state: State) -> &'static str {
+    match state {
+        State::Offered | State::Answered => "wait for the answer to be mined, then `keyway sync`",
+        State::Provisional => "run `keyway sync` after the next block",
+        State::Superseded => "seal with the newer key of this peer",
+        State::Declined | State::Expired | State::Lost => "negotiate again with `keyway offer`",
+        State::Active => "nothing needs doing",
+    }
+}

@@ -1,0 +1,156 @@
+//! What the best chain says that matters to this home: the blocks followed, the transactions found in
+//! them, and the home's own that are not mined yet. Everything else is computed from it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
+use keyway_chain::{BlockRef, Height};
+use keyway_protocol::ratchet::BestChain;
+use keyway_protocol::state::Position;
+
+use crate::store::Sent;
+
+/// A followed block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its place.
+    pub at: BlockRef,
+    /// The time in its header, in seconds since 1970.
+    pub time: u32,
+}
+
+/// A transaction of the best chain.
+#[derive(Clone, Debug)]
+pub struct Mined {
+    /// The transaction.
+    pub tx: Arc<Transaction>,
+    /// Its id.
+    pub txid: Txid,
+    /// Its place.
+    pub at: Position,
+    /// The coin that its input 0 spends, where the ledger gave it.
+    pub input0: Option<TxOut>,
+}
+
+impl Mined {
+    pub(crate) fn new(tx: Arc<Transaction>, at: Position, input0: Option<TxOut>) -> Self {
+        Self { txid: tx.compute_txid(), tx, at, input0 }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct History {
+    blocks: BTreeMap<Height, Block>,
+    mined: HashMap<Txid, Mined>,
+    order: BTreeMap<Position, Txid>,
+    spenders: HashMap<OutPoint, Txid>,
+    sent: BTreeMap<u64, Sent>,
+    /// Unmined transactions that the ledger showed last; never stored.
+    pending: Vec<Arc<Transaction>>,
+}
+
+impl History {
+    pub(crate) fn new(blocks: Vec<Block>, mined: Vec<Mined>, sent: Vec<Sent>) -> Self {
+        let mut history = Self::default();
+        blocks.into_iter().for_each(|block| history.connect(block));
+        mined.into_iter().for_each(|mined| history.add(mined));
+        sent.into_iter().for_each(|sent| history.add_sent(sent));
+        history
+    }
+
+    pub(crate) fn connect(&mut self, block: Block) {
+        self.blocks.insert(block.at.height, block);
+    }
+
+    pub(crate) fn add(&mut self, mined: Mined) {
+        for input in &mined.tx.input {
+            self.spenders.insert(input.previous_output, mined.txid);
+        }
+        self.order.insert(mined.at, mined.txid);
+        self.mined.insert(mined.txid, mined);
+    }
+
+    /// Takes back the last block and what it brought.
+    pub(crate) fn disconnect(&mut self, height: Height) {
+        self.blocks.remove(&height);
+        let gone: Vec<Position> =
+            self.order.range(Position { height, index: 0 }..).map(|(&at, _)| at).collect();
+        for at in gone {
+            let Some(mined) = self.order.remove(&at).and_then(|txid| self.mined.remove(&txid)) else {
+                continue;
+            };
+            for input in &mined.tx.input {
+                self.spenders.remove(&input.previous_output);
+            }
+        }
+    }
+
+    pub(crate) fn add_sent(&mut self, sent: Sent) {
+        self.sent.insert(sent.seq, sent);
+    }
+
+    pub(crate) fn remove_sent(&mut self, txid: &Txid) {
+        self.sent.retain(|_, sent| sent.txid != *txid);
+    }
+
+    pub(crate) fn set_pending(&mut self, pending: Vec<Arc<Transaction>>) {
+        self.pending = pending;
+    }
+
+    /// The last followed block.
+    pub fn last(&self) -> Option<Block> {
+        self.blocks.last_key_value().map(|(_, block)| *block)
+    }
+
+    /// The followed block at a height.
+    pub fn block(&self, height: Height) -> Option<Block> {
+        self.blocks.get(&height).copied()
+    }
+
+    /// The mined transaction of that id.
+    pub fn mined(&self, txid: &Txid) -> Option<&Mined> {
+        self.mined.get(txid)
+    }
+
+    /// The mined transactions, in the chain's order.
+    pub fn in_order(&self) -> impl Iterator<Item = &Mined> {
+        self.order.values().filter_map(|txid| self.mined.get(txid))
+    }
+
+    /// The mined transaction that spends a coin.
+    pub fn spender(&self, outpoint: &OutPoint) -> Option<&Mined> {
+        self.spenders.get(outpoint).and_then(|txid| self.mined.get(txid))
+    }
+
+    /// An unmined transaction that spends a coin: one's own, or one that the ledger shows.
+    pub fn unmined_spender(&self, outpoint: &OutPoint) -> Option<&Arc<Transaction>> {
+        let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
+        self.unmined_sent().map(|sent| &sent.tx).chain(&self.pending).find(|tx| spends(tx))
+    }
+
+    /// What this home sent, in that order.
+    pub fn sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
+        self.sent.values()
+    }
+
+    /// What this home sent that is not mined and that no mined transaction excludes.
+    pub fn unmined_sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
+        self.sent().filter(|sent| {
+            let excluded = |outpoint| self.spenders.contains_key(outpoint);
+            !self.mined.contains_key(&sent.txid)
+                && !sent.tx.input.iter().any(|input| excluded(&input.previous_output))
+        })
+    }
+}
+
+impl BestChain for History {
+    fn hash_at(&self, height: Height) -> Option<BlockHash> {
+        self.block(height).map(|block| block.at.hash)
+    }
+
+    fn tip(&self) -> Height {
+        self.last().map_or(Height::GENESIS, |block| block.at.height)
+    }
+}

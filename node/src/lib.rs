@@ -1,0 +1,25 @@
+//! One party running: its home, its wallet, its encrypted store, and the chain it follows.
+//!
+//! [`Party`] is the whole of it. It takes a ledger where one is needed and keeps none; it knows nothing of
+//! the command line.
+
+mod config;
+mod error;
+mod history;
+mod home;
+mod party;
+mod random;
+mod reading;
+mod store;
+mod wallet;
+
+pub use config::{Config, LedgerConfig, Policy};
+pub use error::{Kind, NodeError};
+pub use history::Block;
+pub use home::{CONFIG_FILE, STORE_FILE};
+pub use party::{
+    AnswerView, Costs, Event, NegotiationView, NewParty, OfferRequest, OfferSent, OfferView, Opened, Party,
+    SealedMessage, Status, Synced, birthday, fresh_mnemonic,
+};
+pub use store::Unlock;
+pub use wallet::{Balance, IDENTITY_COINS};

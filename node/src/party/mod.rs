@@ -1,0 +1,353 @@
+//! One party: its secrets, its peers, its coins and its negotiations, in a home.
+
+mod answer;
+mod offer;
+mod session;
+mod sync;
+mod view;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use bitcoin::{Amount, FeeRate, OutPoint};
+use keyway_chain::{BlockRef, Chain, Height};
+use keyway_ledger::{Ledger, LedgerError};
+use keyway_protocol::card::{Card, Name, Permanent, Renewable};
+use keyway_protocol::identity::{IdentitySecret, NegotiationSecret, PartyKey, SecretChain, Seed};
+use keyway_protocol::message::Carrier;
+use keyway_protocol::negotiation::NegotiationId;
+use keyway_protocol::ratchet::BestChain;
+use keyway_protocol::sealing::{Stream, StreamId};
+use keyway_protocol::suite::Suite;
+
+pub use offer::{OfferRequest, OfferSent};
+pub use session::{Opened, SealedMessage};
+pub use sync::{Event, Synced};
+pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status};
+
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::history::{Block, History};
+use crate::home::Home;
+use crate::random;
+use crate::reading::{Reader, Reading};
+use crate::store::{Record, Store, Unlock};
+use crate::wallet::{self, Wallet};
+
+/// One party, running.
+#[derive(Debug)]
+pub struct Party {
+    home: Home,
+    config: Config,
+    store: Store,
+    identity: IdentitySecret,
+    card: Card,
+    peers: Vec<Card>,
+    history: History,
+    records: BTreeMap<NegotiationId, Record>,
+    stream: Stream,
+}
+
+/// What a new home needs.
+#[derive(Debug)]
+pub struct NewParty {
+    /// What the party calls itself.
+    pub name: Name,
+    /// Its configuration.
+    pub config: Config,
+    /// Its words; only what they give is kept.
+    pub mnemonic: bip39::Mnemonic,
+    /// The last block at which nobody can know the identity yet: the chain is followed from here.
+    pub birthday: Block,
+    /// What opens its store.
+    pub unlock: Unlock,
+}
+
+/// A mnemonic of 24 fresh words.
+///
+/// # Errors
+/// If the system gives no randomness.
+pub fn fresh_mnemonic() -> Result<bip39::Mnemonic, NodeError> {
+    let entropy = random::secret::<32>()?;
+    bip39::Mnemonic::from_entropy(entropy.expose()).map_err(NodeError::Mnemonic)
+}
+
+/// The ledger's last block, as a new home's birthday.
+///
+/// # Errors
+/// The ledger's.
+pub fn birthday(ledger: &dyn Ledger) -> Result<Block, NodeError> {
+    let at = ledger.tip()?;
+    let time = ledger.header(&at.hash)?.map_or(0, |header| header.time);
+    Ok(Block { at, time })
+}
+
+const CARD_LIFE_SECONDS: u32 = 365 * 24 * 3_600;
+const CHAIN_HEAD: &str = "chain head";
+const IDENTITY: &str = "identity";
+const SEALING: &str = "sealing";
+
+fn negotiation_secret_name(id: &NegotiationId) -> String {
+    format!("negotiation {id}")
+}
+
+fn chain_key_name(id: &NegotiationId) -> String {
+    format!("chain key {id}")
+}
+
+impl Party {
+    /// Makes a home in `dir` and opens it.
+    ///
+    /// # Errors
+    /// If there is a home already, or the disk refuses; then nothing is left behind that hinders a
+    /// second try.
+    pub fn create(dir: &Path, new: NewParty) -> Result<Self, NodeError> {
+        let home = Home::create(dir)?;
+        // Each file appears under its name when it is complete, the store last: a home is whole, or is not there.
+        home.put(&home.config_path(), |unfinished| {
+            std::fs::write(unfinished, new.config.to_toml())
+                .map_err(|source| crate::home::io("write", unfinished, source))
+        })?;
+        home.put(&home.store_path(), |unfinished| Self::fill_store(unfinished, &new))?;
+        Self::open_home(home, &new.unlock)
+    }
+
+    fn fill_store(path: &Path, new: &NewParty) -> Result<(), NodeError> {
+        let chain = &new.config.chain;
+        let seed = Seed::derive(&new.mnemonic, chain).map_err(|e| NodeError::Wallet(e.to_string()))?;
+        let permanent = Permanent::of(new.name.clone(), chain, &seed.identity, &seed.sealing);
+        let card = Card::sign(permanent, renewable(chain, 1, new.birthday.at.height), &seed.identity)?;
+        Store::create(path, &new.unlock)?.step(|store| {
+            store.set_secret(IDENTITY, &seed.identity.to_secret())?;
+            store.set_secret(SEALING, seed.sealing.as_secret())?;
+            store_chain_head(store, &seed.chain_head)?;
+            store.set_meta("card", card.to_string().as_bytes())?;
+            store.add_block(&new.birthday)
+        })
+    }
+
+    /// Opens a home.
+    ///
+    /// # Errors
+    /// No home, one that is in use, the wrong passphrase, a damaged store or configuration.
+    pub fn open(dir: &Path, unlock: &Unlock) -> Result<Self, NodeError> {
+        Self::open_home(Home::open(dir)?, unlock)
+    }
+
+    fn open_home(home: Home, unlock: &Unlock) -> Result<Self, NodeError> {
+        let config = Config::load(&home.config_path())?;
+        let store = Store::open(&home.store_path(), unlock)?;
+        let missing = |what: &str| NodeError::StoreDamaged {
+            path: home.store_path(),
+            what: format!("its {what} is missing or cannot be read"),
+        };
+        let identity = store.secret(IDENTITY)?.and_then(|secret| IdentitySecret::from_secret(&secret).ok());
+        let identity = identity.ok_or_else(|| missing("identity"))?;
+        let card = store.meta("card")?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Card>().ok());
+        let card = card.ok_or_else(|| missing("card"))?;
+        if card.permanent().chain != config.chain.id() {
+            return Err(NodeError::OtherChain { home: card.permanent().chain, ledger: config.chain.id() });
+        }
+        let history = History::new(store.blocks()?, store.mined()?, store.sent()?);
+        let records = store.negotiations()?.into_iter().map(|record| (record.id, record)).collect();
+        let peers = store.peers()?;
+        let stream = Stream::new(StreamId::from_bytes(random::bytes()?));
+        Ok(Self { home, config, store, identity, card, peers, history, records, stream })
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        self.home.dir()
+    }
+
+    /// What is in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its card.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.card.permanent().name
+    }
+
+    /// Its identity on the chain.
+    pub fn key(&self) -> PartyKey {
+        self.card.permanent().key
+    }
+
+    /// Where to send it money.
+    pub fn address(&self) -> String {
+        wallet::address(&self.config.chain, &self.key().script())
+    }
+
+    /// The chain it follows, as far as it has followed it.
+    pub fn tip(&self) -> BlockRef {
+        let genesis = BlockRef::new(Height::GENESIS, self.config.chain.genesis());
+        self.history.last().map_or(genesis, |block| block.at)
+    }
+
+    /// The followed block at a height, with its time.
+    pub fn block(&self, height: Height) -> Option<Block> {
+        self.history.block(height)
+    }
+
+    /// A new card with the next serial, valid for a year from now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn renew_card(&mut self) -> Result<&Card, NodeError> {
+        let serial = self.card.renewable().serial.saturating_add(1);
+        let renewed = renewable(&self.config.chain, serial, self.history.tip());
+        let card = Card::sign(self.card.permanent().clone(), renewed, &self.identity)?;
+        self.store.step(|store| store.set_meta("card", card.to_string().as_bytes()))?;
+        self.card = card;
+        Ok(&self.card)
+    }
+
+    /// The accepted cards, by name.
+    pub fn peers(&self) -> &[Card] {
+        &self.peers
+    }
+
+    /// Accepts a card, or a newer card of a known peer. Payments of this author that were held are
+    /// read at the next [`Party::sync`].
+    ///
+    /// # Errors
+    /// [`NodeError::CardRefused`] (PROTOCOL.md 4.2).
+    pub fn add_peer(&mut self, card: Card) -> Result<(), NodeError> {
+        card.check(self.card.permanent(), self.history.tip(), &self.peers)?;
+        self.store.step(|store| store.put_peer(&card))?;
+        self.peers.retain(|peer| peer.permanent().key != card.permanent().key);
+        self.peers.push(card);
+        self.peers.sort_by(|a, b| a.permanent().name.cmp(&b.permanent().name));
+        Ok(())
+    }
+
+    /// Forgets a peer's card. With negotiations in this home only if `force`: without the card they
+    /// cannot be read.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownPeer`], [`NodeError::PeerInUse`].
+    pub fn remove_peer(&mut self, name: &str, force: bool) -> Result<Card, NodeError> {
+        let card = self.peer(name)?.clone();
+        let key = card.permanent().key;
+        if !force && self.records.values().any(|record| record.peer == key) {
+            return Err(NodeError::PeerInUse(card.permanent().name.to_string()));
+        }
+        self.store.step(|store| store.remove_peer(key))?;
+        self.peers.retain(|peer| peer.permanent().key != key);
+        Ok(card)
+    }
+
+    /// The peer of that name, or the only one whose name or key begins so.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownPeer`], [`NodeError::Ambiguous`].
+    pub fn peer(&self, prefix: &str) -> Result<&Card, NodeError> {
+        let name = |card: &Card| card.permanent().name.to_string();
+        if let Some(exact) = self.peers.iter().find(|card| name(card) == prefix) {
+            return Ok(exact);
+        }
+        let begins = |card: &&Card| {
+            name(card).starts_with(prefix) || card.permanent().key.to_string().starts_with(prefix)
+        };
+        let found: Vec<&Card> = self.peers.iter().filter(begins).collect();
+        match found[..] {
+            [card] => Ok(card),
+            [] => Err(NodeError::UnknownPeer {
+                name: prefix.to_owned(),
+                known: list(self.peers.iter().map(name)),
+            }),
+            _ => Err(NodeError::Ambiguous {
+                prefix: prefix.to_owned(),
+                candidates: list(found.into_iter().map(name)),
+            }),
+        }
+    }
+
+    fn peer_by_key(&self, key: PartyKey) -> Option<&Card> {
+        self.peers.iter().find(|card| card.permanent().key == key)
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { chain: &self.config.chain, own: self.card.permanent().party_ref(), history: &self.history }
+    }
+
+    fn wallet(&self) -> Result<Wallet, NodeError> {
+        Wallet::new(&self.config.chain, self.key(), &self.history, self.held_coins())
+    }
+
+    /// The coins of offers to this party that may still be answered: from anybody, since a card may
+    /// arrive later.
+    fn held_coins(&self) -> HashSet<OutPoint> {
+        let reader = self.reader();
+        let open = |height: Height| keyway_protocol::state::in_time(height, self.history.tip().next());
+        self.history
+            .in_order()
+            .filter(|mined| open(mined.at.height))
+            .filter_map(|mined| reader.offer_to_us(mined))
+            .flat_map(|(_, run, _)| run.outpoints().collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn feerate(&self, ledger: &dyn Ledger) -> Result<FeeRate, LedgerError> {
+        let floor = self.config.chain.min_relay();
+        Ok(ledger.feerate()?.min(self.config.fee_ceiling).max(floor))
+    }
+
+    fn negotiation_secret(&self, id: &NegotiationId) -> Result<Option<NegotiationSecret>, NodeError> {
+        let secret = self.store.secret(&negotiation_secret_name(id))?;
+        Ok(secret.map(NegotiationSecret::from_secret))
+    }
+
+    fn reading(&self, record: &Record) -> Result<Option<Reading>, NodeError> {
+        let Some(peer) = self.peer_by_key(record.peer) else { return Ok(None) };
+        let secret = self.negotiation_secret(&record.id)?;
+        Ok(Some(self.reader().read(record, peer, secret.as_ref())))
+    }
+}
+
+/// Takes the next negotiation's secret from the store's chain, inside a step of the store.
+fn take_secret(store: &Store, id: &NegotiationId) -> Result<(u32, NegotiationSecret), NodeError> {
+    let index =
+        store.meta("secret index")?.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+    let chain =
+        index.zip(store.secret(CHAIN_HEAD)?).map(|(index, head)| SecretChain::from_parts(index, head));
+    let chain =
+        chain.ok_or_else(|| NodeError::Wallet("the store has no secret for a negotiation".to_owned()))?;
+    let index = chain.index();
+    let (secret, next) = chain.take();
+    store.set_secret(&negotiation_secret_name(id), secret.as_secret())?;
+    store_chain_head(store, &next)?;
+    Ok((index, secret))
+}
+
+fn store_chain_head(store: &Store, chain: &SecretChain) -> Result<(), NodeError> {
+    store.set_secret(CHAIN_HEAD, chain.head())?;
+    store.set_meta("secret index", &chain.index().to_be_bytes())
+}
+
+fn renewable(chain: &Chain, serial: u32, now: Height) -> Renewable {
+    Renewable {
+        serial,
+        expiry: now.plus(CARD_LIFE_SECONDS / chain.block_seconds()),
+        suites: Suite::ALL.iter().map(|suite| suite.number()).collect(),
+        carriers: Carrier::ALL.iter().map(|carrier| carrier.number()).collect(),
+        prekeys: Vec::new(),
+    }
+}
+
+fn list(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What an output of the wallet pays in all.
+fn total(amounts: impl Iterator<Item = Amount>) -> Amount {
+    amounts.fold(Amount::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(Amount::MAX))
+}

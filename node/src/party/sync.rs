@@ -1,0 +1,372 @@
+//! Following the chain: take in what it says, then do what is due.
+
+use bitcoin::{OutPoint, Transaction, Txid};
+use keyway_chain::{BlockRef, Height};
+use keyway_ledger::{BroadcastError, Connected, Ledger, Next, RefusalKind, Watch};
+use keyway_protocol::identity::PartyKey;
+use keyway_protocol::negotiation::{NegotiationId, Role};
+use keyway_protocol::ratchet::{BestChain, Ratchet, WINDOW};
+use keyway_protocol::state::{ANSWER_WINDOW, Anchor, OfferPlace, Position, State};
+
+use super::{Party, chain_key_name, negotiation_secret_name};
+use crate::error::NodeError;
+use crate::history::{Block, Mined};
+use crate::reading::{Reading, states};
+use crate::store::{Purpose, Record, Settled};
+use crate::wallet;
+
+/// Something that a person may want to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer's offer is in the chain.
+    OfferSeen(NegotiationId),
+    /// Offers of authors whose cards are not known: their coins are held until a card arrives.
+    HeldFromStrangers(usize),
+    /// This home's answer is on its way.
+    AnswerSent {
+        /// The negotiation.
+        id: NegotiationId,
+        /// The answer's transaction.
+        txid: Txid,
+    },
+    /// An offer could not be answered.
+    NotAnswered {
+        /// The negotiation.
+        id: NegotiationId,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A negotiation is in another state than when it was last told.
+    Moved {
+        /// The negotiation.
+        id: NegotiationId,
+        /// The state it had.
+        from: State,
+        /// The state it has.
+        to: State,
+    },
+    /// A coin was split, so that offers find confirmed ones.
+    Split(Txid),
+    /// The ledger refuses a transaction of this home.
+    Refused {
+        /// The transaction.
+        txid: Txid,
+        /// The ledger's reason.
+        why: String,
+    },
+}
+
+/// What one synchronisation did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Blocks that joined.
+    pub connected: u32,
+    /// Blocks that left in reorganisations.
+    pub disconnected: u32,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl Party {
+    /// Follows the ledger to its tip and does what is due: answers offers, sends again what is not
+    /// mined, splits coins, erases old secrets. `progress` hears of each block.
+    ///
+    /// Each block is one step of the store: after a crash the next call goes on where this one was.
+    ///
+    /// # Errors
+    /// The ledger's and the store's. What was done before stays done.
+    pub fn sync(
+        &mut self,
+        ledger: &dyn Ledger,
+        progress: &mut dyn FnMut(Height),
+    ) -> Result<Synced, NodeError> {
+        self.check_chain(ledger)?;
+        let mut synced = Synced::default();
+        let mut watch = self.watch();
+        self.follow(ledger, &mut watch, progress, &mut synced)?;
+        let pending = ledger.pending(&watch)?;
+        self.history.set_pending(pending.into_iter().map(|hit| hit.tx).collect());
+        self.send_again(ledger, &mut synced.events)?;
+        self.discover(&mut synced.events)?;
+        let readings = self.readings()?;
+        self.answer_due(ledger, &readings, &mut synced.events)?;
+        let readings = self.readings()?;
+        self.tell(&readings, &mut synced.events)?;
+        self.settle(&readings)?;
+        self.split_if_low(ledger, &mut synced.events)?;
+        Ok(synced)
+    }
+
+    /// Refuses a ledger of another chain.
+    pub(super) fn check_chain(&self, ledger: &dyn Ledger) -> Result<(), NodeError> {
+        let (home, shown) = (self.config.chain.id(), ledger.chain().id());
+        if home == shown { Ok(()) } else { Err(NodeError::OtherChain { home, ledger: shown }) }
+    }
+
+    fn follow(
+        &mut self,
+        ledger: &dyn Ledger,
+        watch: &mut Watch,
+        progress: &mut dyn FnMut(Height),
+        synced: &mut Synced,
+    ) -> Result<(), NodeError> {
+        loop {
+            let last = self.tip();
+            match ledger.next(last, watch)? {
+                Next::AtTip => return Ok(()),
+                Next::Connect(connected) => {
+                    self.connect(connected, watch)?;
+                    synced.connected += 1;
+                }
+                Next::Disconnect => {
+                    self.disconnect(ledger, last)?;
+                    synced.disconnected += 1;
+                }
+            }
+            progress(self.history.tip());
+        }
+    }
+
+    fn connect(&mut self, connected: Connected, watch: &mut Watch) -> Result<(), NodeError> {
+        let Connected { at, header, hits } = connected;
+        let block = Block { at, time: header.time };
+        let mined: Vec<Mined> = hits
+            .into_iter()
+            .map(|hit| {
+                Mined::new(hit.tx, Position { height: at.height, index: hit.position }, hit.input_zero)
+            })
+            .collect();
+        self.store.step(|store| {
+            store.add_block(&block)?;
+            mined.iter().try_for_each(|mined| store.add_mined(mined))
+        })?;
+        self.history.connect(block);
+        for mined in mined {
+            self.watch_tx(watch, &mined.tx, mined.txid);
+            self.history.add(mined);
+        }
+        Ok(())
+    }
+
+    fn disconnect(&mut self, ledger: &dyn Ledger, last: BlockRef) -> Result<(), NodeError> {
+        let below = last.height.prev().ok_or_else(|| NodeError::OtherChain {
+            home: self.config.chain.id(),
+            ledger: ledger.chain().id(),
+        })?;
+        // Below the birthday this home has no blocks of its own, and nothing that could change there.
+        let birthday = match self.history.block(below) {
+            Some(_) => None,
+            None => ledger.block_at(below)?.map(|at| Block { at, time: 0 }),
+        };
+        self.store.step(|store| {
+            store.remove_block(last.height)?;
+            birthday.as_ref().map_or(Ok(()), |block| store.add_block(block))
+        })?;
+        self.history.disconnect(last.height);
+        birthday.into_iter().for_each(|block| self.history.connect(block));
+        Ok(())
+    }
+
+    /// Everything that this home must hear of.
+    fn watch(&self) -> Watch {
+        let mut watch = Watch::new();
+        watch.add_script(self.key().script());
+        for mined in self.history.in_order() {
+            self.watch_tx(&mut watch, &mined.tx, mined.txid);
+        }
+        for sent in self.history.sent() {
+            self.watch_tx(&mut watch, &sent.tx, sent.txid);
+        }
+        for record in self.records.values() {
+            watch.add_outpoint(record.input0);
+        }
+        watch
+    }
+
+    /// Watches the coins of this party in a transaction and, if it is the party's own, all its outputs:
+    /// among them is the anchor, whose spending is the answer.
+    fn watch_tx(&self, watch: &mut Watch, tx: &Transaction, txid: Txid) {
+        let (own_key, own_script) = (self.key().to_bytes(), self.key().script());
+        let own = tx.input.first().and_then(|input| input.witness.nth(1)) == Some(&own_key[..]);
+        for (vout, output) in (0u32..).zip(&tx.output) {
+            if own || output.script_pubkey == own_script {
+                watch.add_outpoint(OutPoint::new(txid, vout));
+            }
+        }
+    }
+
+    /// Broadcasts what is not mined and what the ledger no longer holds.
+    fn send_again(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
+        let unmined: Vec<_> = self.history.unmined_sent().cloned().collect();
+        for sent in unmined {
+            if ledger.unmined(&sent.txid)?.is_some() {
+                continue;
+            }
+            match ledger.broadcast(&sent.tx) {
+                Ok(_) => {}
+                Err(BroadcastError::Ledger(error)) => return Err(error.into()),
+                Err(BroadcastError::Refused(refusal)) => {
+                    // An answer whose offer left the chain, or a split whose coin did: both are made anew when
+                    // there is cause. An offer stays, for its price and peer are the user's decision.
+                    let remade = !matches!(sent.purpose, Purpose::Offer(_));
+                    if remade && matches!(refusal.kind(), RefusalKind::MissingInputs | RefusalKind::Conflict)
+                    {
+                        self.store.step(|store| store.remove_sent(&sent.txid))?;
+                        self.history.remove_sent(&sent.txid);
+                    }
+                    events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All negotiations whose peer's card is known, as the chain tells them now.
+    pub(super) fn readings(&self) -> Result<Vec<(NegotiationId, Reading)>, NodeError> {
+        let read = |record: &Record| Ok(self.reading(record)?.map(|reading| (record.id, reading)));
+        self.records.values().filter_map(|record| read(record).transpose()).collect()
+    }
+
+    /// Those with one peer: the state of a negotiation depends on no other's.
+    pub(super) fn readings_with(&self, peer: PartyKey) -> Result<Vec<(NegotiationId, Reading)>, NodeError> {
+        let read = |record: &Record| Ok(self.reading(record)?.map(|reading| (record.id, reading)));
+        let with_peer = self.records.values().filter(|record| record.peer == peer);
+        with_peer.filter_map(|record| read(record).transpose()).collect()
+    }
+
+    pub(super) fn states(&self, readings: &[(NegotiationId, Reading)]) -> Vec<(NegotiationId, State)> {
+        let known = readings.iter().filter_map(|(id, reading)| Some((self.records.get(id)?, reading)));
+        states(known, self.history.tip(), self.config.policy.key_depth)
+    }
+
+    /// Stores states that changed, and what the chain shows of the peer's confirmation.
+    fn tell(
+        &mut self,
+        readings: &[(NegotiationId, Reading)],
+        events: &mut Vec<Event>,
+    ) -> Result<(), NodeError> {
+        let states = self.states(readings);
+        for ((id, reading), (_, to)) in readings.iter().zip(states) {
+            let Some(record) = self.records.get(id) else { continue };
+            // The answer's tag, once it verified, shows the initiator that the responder has the key.
+            let answer = reading.answer.as_ref().filter(|answer| answer.agreed.is_some());
+            let shown = answer.filter(|_| record.role == Role::Initiator).map(|answer| answer.txid);
+            let (from, confirmed) = (record.state, shown.or(record.confirmed));
+            if (from, record.confirmed) == (to, confirmed) {
+                continue;
+            }
+            let changed = Record { state: to, confirmed, ..record.clone() };
+            self.store.step(|store| store.put_negotiation(&changed))?;
+            self.records.insert(*id, changed);
+            if from != to {
+                events.push(Event::Moved { id: *id, from, to });
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases what old blocks no longer need (PROTOCOL.md 3.2 and 10).
+    fn settle(&mut self, readings: &[(NegotiationId, Reading)]) -> Result<(), NodeError> {
+        let oldest_useful = self.history.tip().minus(WINDOW - 1);
+        for (id, reading) in readings {
+            let Some(record) = self.records.get(id).cloned() else { continue };
+            match (reading.facts.anchor, &record.settled) {
+                (Anchor::Answered(at), None) if at.height < oldest_useful => {
+                    self.replace_secret(&record, reading, at)?
+                }
+                (Anchor::Answered(_), Some(settled)) => self.advance(&record, *settled)?,
+                _ if self.ended_at(&record, reading).is_some_and(|at| at < oldest_useful) => {
+                    self.store.step(|store| store.erase_secret(&negotiation_secret_name(id)))?;
+                }
+                _ => {}
+            }
+        }
+        self.store.step(|store| store.forget_opened_below(oldest_useful))
+    }
+
+    /// Where the chain ended a negotiation that led to no key.
+    fn ended_at(&self, record: &Record, reading: &Reading) -> Option<Height> {
+        match (reading.facts.offer, reading.facts.anchor) {
+            (OfferPlace::Replaced, _) => self.history.spender(&record.input0).map(|mined| mined.at.height),
+            (OfferPlace::Mined(_), Anchor::SpentOtherwise(at)) => Some(at),
+            (OfferPlace::Mined(offer), Anchor::Unspent | Anchor::AnswerSeen) => {
+                Some(offer.plus(ANSWER_WINDOW))
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts the chain key of the window's oldest block in the place of the negotiation's secret.
+    fn replace_secret(&mut self, record: &Record, reading: &Reading, at: Position) -> Result<(), NodeError> {
+        let Some(answer) = &reading.answer else { return Ok(()) };
+        let (Some(agreed), Some(first)) = (&answer.agreed, self.history.block(at.height)) else {
+            return Ok(());
+        };
+        let mut ratchet = Ratchet::start(first.at, agreed.master_key());
+        ratchet.advance(&self.history)?;
+        let settled = Settled {
+            answer: answer.txid,
+            first: first.at,
+            oldest: ratchet.oldest(),
+            fingerprint: agreed.fingerprint(),
+            initiator_tag: agreed.tag(Role::Initiator),
+        };
+        let record = Record { settled: Some(settled), ..record.clone() };
+        self.store.step(|store| {
+            store.set_secret(&chain_key_name(&record.id), ratchet.ck())?;
+            store.erase_secret(&negotiation_secret_name(&record.id))?;
+            store.put_negotiation(&record)
+        })?;
+        self.records.insert(record.id, record);
+        Ok(())
+    }
+
+    fn advance(&mut self, record: &Record, settled: Settled) -> Result<(), NodeError> {
+        let Some(mut ratchet) = self.settled_ratchet(record, settled)? else { return Ok(()) };
+        // Lost after a deep reorganisation: the state says so, and there is nothing to advance.
+        if !matches!(ratchet.advance(&self.history), Ok(true)) {
+            return Ok(());
+        }
+        let settled = Settled { oldest: ratchet.oldest(), ..settled };
+        let record = Record { settled: Some(settled), ..record.clone() };
+        self.store.step(|store| {
+            store.set_secret(&chain_key_name(&record.id), ratchet.ck())?;
+            store.put_negotiation(&record)
+        })?;
+        self.records.insert(record.id, record);
+        Ok(())
+    }
+
+    pub(super) fn settled_ratchet(
+        &self,
+        record: &Record,
+        settled: Settled,
+    ) -> Result<Option<Ratchet>, NodeError> {
+        let ck = self.store.secret(&chain_key_name(&record.id))?;
+        Ok(ck.map(|ck| Ratchet::from_parts(settled.first.height, settled.oldest, ck)))
+    }
+
+    /// Splits a coin when few confirmed ones are left and nothing is under way that brings more.
+    fn split_if_low(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
+        if self.history.unmined_sent().next().is_some() {
+            return Ok(());
+        }
+        let feerate = self.feerate(ledger)?;
+        let Some(draft) = self.wallet()?.split(feerate, &self.address())? else { return Ok(()) };
+        let fee = draft.fee();
+        let tx = wallet::sign(draft, &self.identity)?;
+        let sent = self.store.step(|store| store.add_sent(&tx, Purpose::Split, fee))?;
+        match self.dispatch(ledger, &sent) {
+            Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) => {
+                self.store.step(|store| store.remove_sent(&sent.txid))?;
+                events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
+            }
+            outcome => {
+                self.history.add_sent(sent.clone());
+                outcome?;
+                events.push(Event::Split(sent.txid));
+            }
+        }
+        Ok(())
+    }
+}

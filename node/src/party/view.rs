@@ -1,0 +1,222 @@
+//! What a person or a program may see of a party.
+
+use bitcoin::{Amount, Txid};
+use keyway_chain::{BlockRef, Depth};
+use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
+use keyway_protocol::ratchet::BestChain;
+use keyway_protocol::state::{Position, State};
+use keyway_protocol::suite::Suite;
+
+use super::{Party, total};
+use crate::error::NodeError;
+use crate::history::Block;
+use crate::reading::Reading;
+use crate::store::Record;
+use crate::wallet::Balance;
+
+/// A transaction's size and fee. The fee is known of one's own, and of others' as far as all coins are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Costs {
+    /// Virtual bytes.
+    pub vbytes: u64,
+    /// What it pays to miners.
+    pub fee: Option<Amount>,
+}
+
+/// An offer in the chain or on its way.
+#[derive(Clone, Debug)]
+pub struct OfferView {
+    /// Its transaction.
+    pub txid: Txid,
+    /// Its block.
+    pub block: Option<Block>,
+    /// Size and fee.
+    pub costs: Costs,
+    /// Outputs of the run.
+    pub coins: usize,
+    /// Bits that each data output carries.
+    pub bits: u32,
+}
+
+/// An answer in the chain or on its way.
+#[derive(Clone, Debug)]
+pub struct AnswerView {
+    /// Its transaction.
+    pub txid: Txid,
+    /// Its block.
+    pub block: Option<Block>,
+    /// Size and fee.
+    pub costs: Costs,
+    /// What it pays back to the initiator, where the answer rides in amounts.
+    pub paid_back: Amount,
+}
+
+/// One negotiation.
+#[derive(Clone, Debug)]
+pub struct NegotiationView {
+    /// Its id.
+    pub id: NegotiationId,
+    /// Which side this party is.
+    pub role: Role,
+    /// The other side's name.
+    pub peer: String,
+    /// Its key agreement.
+    pub suite: Suite,
+    /// How its messages ride.
+    pub carrier: Carrier,
+    /// Where its answer rides.
+    pub form: AnswerForm,
+    /// What the initiator pays.
+    pub price: Amount,
+    /// Where it stands.
+    pub state: State,
+    /// How deep its answer lies.
+    pub depth: Depth,
+    /// The depth at which its key is used.
+    pub key_depth: Depth,
+    /// Whether the peer has shown that it has the key.
+    pub confirmed: bool,
+    /// What may be shown of the key.
+    pub fingerprint: Option<Fingerprint>,
+    /// The offer.
+    pub offer: Option<OfferView>,
+    /// The answer.
+    pub answer: Option<AnswerView>,
+    /// Why the anchor's spender is no answer.
+    pub declined: Option<String>,
+}
+
+/// The party at a glance.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// The last block it followed.
+    pub tip: BlockRef,
+    /// What it holds.
+    pub balance: Balance,
+    /// Its transactions that are not mined.
+    pub unmined: usize,
+}
+
+impl Party {
+    /// The party at a glance.
+    ///
+    /// # Errors
+    /// If the wallet library fails.
+    pub fn status(&self) -> Result<Status, NodeError> {
+        let balance = self.wallet()?.balance();
+        let unmined = self.history.unmined_sent().count();
+        Ok(Status { name: self.name().to_string(), tip: self.tip(), balance, unmined })
+    }
+
+    /// The negotiation whose id begins so, or the latest with the peer of that name.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownNegotiation`], [`NodeError::Ambiguous`].
+    pub fn negotiation(&self, prefix: &str) -> Result<NegotiationId, NodeError> {
+        let begins = |id: &&NegotiationId| !prefix.is_empty() && id.to_string().starts_with(prefix);
+        let found: Vec<NegotiationId> = self.records.keys().filter(begins).copied().collect();
+        match found[..] {
+            [id] => Ok(id),
+            [] => Err(NodeError::UnknownNegotiation(prefix.to_owned())),
+            _ => Err(NodeError::Ambiguous {
+                prefix: prefix.to_owned(),
+                candidates: super::list(found.iter().map(super::session::short)),
+            }),
+        }
+    }
+
+    /// All negotiations, in the order in which their offers were mined; unmined ones last.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn negotiations(&self) -> Result<Vec<NegotiationView>, NodeError> {
+        let readings = self.readings()?;
+        let states = self.states(&readings);
+        let mut views: Vec<(Option<Position>, NegotiationView)> = readings
+            .iter()
+            .zip(states)
+            .filter_map(|((id, reading), (_, state))| {
+                let record = self.records.get(id)?;
+                let at = reading.offer.as_ref().and_then(|offer| offer.at);
+                Some((at, self.view(record, reading, state)))
+            })
+            .collect();
+        views.sort_by_key(|(at, view)| (at.is_none(), *at, view.id));
+        Ok(views.into_iter().map(|(_, view)| view).collect())
+    }
+
+    fn view(&self, record: &Record, reading: &Reading, state: State) -> NegotiationView {
+        let answered = reading.answer.as_ref().and_then(|answer| answer.at);
+        let tip = self.history.tip();
+        NegotiationView {
+            id: record.id,
+            role: record.role,
+            peer: self.peer_name(record),
+            suite: record.suite,
+            carrier: record.carrier,
+            form: record.form,
+            price: record.price,
+            state,
+            depth: answered.map_or(Depth::UNMINED, |at| at.height.depth_under(tip)),
+            key_depth: self.config.policy.key_depth,
+            confirmed: reading.answer.as_ref().is_some_and(|answer| record.confirmed == Some(answer.txid)),
+            fingerprint: self.fingerprint(record, reading),
+            offer: self.offer_view(reading),
+            answer: self.answer_view(record, reading),
+            declined: reading.declined.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn offer_view(&self, reading: &Reading) -> Option<OfferView> {
+        let offer = reading.offer.as_ref()?;
+        Some(OfferView {
+            txid: offer.txid,
+            block: offer.at.and_then(|at| self.history.block(at.height)),
+            costs: self.costs(&offer.txid)?,
+            coins: offer.run.outpoints().len(),
+            bits: offer.run.layout().bits().get(),
+        })
+    }
+
+    fn answer_view(&self, record: &Record, reading: &Reading) -> Option<AnswerView> {
+        let answer = reading.answer.as_ref()?;
+        let initiator = match record.role {
+            Role::Initiator => self.key(),
+            Role::Responder => record.peer,
+        };
+        let tx = self.transaction(&answer.txid)?;
+        let script = initiator.script();
+        let back =
+            tx.output.iter().filter(|output| output.script_pubkey == script).map(|output| output.value);
+        Some(AnswerView {
+            txid: answer.txid,
+            block: answer.at.and_then(|at| self.history.block(at.height)),
+            costs: self.costs(&answer.txid)?,
+            paid_back: total(back),
+        })
+    }
+
+    fn transaction(&self, txid: &Txid) -> Option<&bitcoin::Transaction> {
+        let mined = self.history.mined(txid).map(|mined| mined.tx.as_ref());
+        mined.or_else(|| self.history.sent().find(|sent| sent.txid == *txid).map(|sent| sent.tx.as_ref()))
+    }
+
+    fn costs(&self, txid: &Txid) -> Option<Costs> {
+        let tx = self.transaction(txid)?;
+        let input0 = self.history.mined(txid).and_then(|mined| mined.input0.as_ref());
+        let coin = |(index, input): (usize, &bitcoin::TxIn)| {
+            let spent = self.transaction(&input.previous_output.txid);
+            let output =
+                spent.and_then(|tx| tx.output.get(usize::try_from(input.previous_output.vout).ok()?));
+            let known = if index == 0 { output.or(input0) } else { output };
+            known.map(|coin| coin.value)
+        };
+        let spent: Option<Vec<Amount>> = tx.input.iter().enumerate().map(coin).collect();
+        let paid = total(tx.output.iter().map(|output| output.value));
+        let fee = spent.and_then(|coins| total(coins.into_iter()).checked_sub(paid));
+        Some(Costs { vbytes: tx.vsize() as u64, fee })
+    }
+}

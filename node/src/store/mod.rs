@@ -1,0 +1,228 @@
+//! The store: one SQLite file that outlives crashes.
+//!
+//! Whatever a transaction needs is written, and on disk, before the transaction is broadcast. Secrets
+//! are encrypted ([`vault`]); what is erased is overwritten (`secure_delete`). Public facts are in the
+//! clear. All changes of one step are one SQLite transaction. What was damaged since is found when the store is
+//! opened ([`digest`]).
+
+mod digest;
+mod rows;
+mod vault;
+
+use std::path::{Path, PathBuf};
+
+use keyway_protocol::secret::Secret;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use zeroize::Zeroizing;
+
+pub use rows::{Purpose, Record, Sent, Settled};
+pub use vault::Unlock;
+use vault::{Lock, Vault};
+
+use crate::error::NodeError;
+
+const FORMAT: i64 = 1;
+const APPLICATION_ID: i64 = 0x6b77_6179; // "kway"
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY, value BLOB NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(key, value))
+    ) STRICT;
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY, sealed BLOB NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(name, sealed))
+    ) STRICT;
+    CREATE TABLE blocks (
+        height INTEGER PRIMARY KEY, hash BLOB NOT NULL, time INTEGER NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(height, hash, time))
+    ) STRICT;
+    CREATE TABLE mined (
+        txid BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL, raw BLOB NOT NULL,
+        input0_sat INTEGER, input0_script BLOB,
+        digest BLOB NOT NULL
+            CHECK (digest = row_digest(txid, height, position, raw, input0_sat, input0_script))
+    ) STRICT;
+    CREATE INDEX mined_by_height ON mined (height);
+    CREATE TABLE sent (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, txid BLOB UNIQUE NOT NULL, raw BLOB NOT NULL,
+        purpose INTEGER NOT NULL, negotiation BLOB, fee_sat INTEGER NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(txid, raw, purpose, negotiation, fee_sat))
+    ) STRICT;
+    CREATE TABLE peers (
+        key BLOB PRIMARY KEY, name TEXT UNIQUE NOT NULL, card TEXT NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(key, name, card))
+    ) STRICT;
+    CREATE TABLE negotiations (
+        id BLOB PRIMARY KEY, role INTEGER NOT NULL, peer BLOB NOT NULL, secret_index INTEGER,
+        suite INTEGER NOT NULL, carrier INTEGER NOT NULL, form INTEGER NOT NULL, input0 BLOB NOT NULL,
+        price_sat INTEGER NOT NULL, state INTEGER NOT NULL, confirmed BLOB, settled BLOB,
+        digest BLOB NOT NULL CHECK (digest = row_digest(
+            id, role, peer, secret_index, suite, carrier, form, input0, price_sat, state, confirmed, settled
+        ))
+    ) STRICT;
+    CREATE TABLE opened (
+        negotiation BLOB NOT NULL, stream BLOB NOT NULL, counter INTEGER NOT NULL, height INTEGER NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(negotiation, stream, counter, height)),
+        PRIMARY KEY (negotiation, stream, counter)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The open store.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    connection: Connection,
+    vault: Vault,
+}
+
+impl Store {
+    /// Makes a new store.
+    ///
+    /// # Errors
+    /// If the file exists, or the disk refuses.
+    pub fn create(path: &Path, unlock: &Unlock) -> Result<Self, NodeError> {
+        let (lock, vault) = Lock::create(unlock)?;
+        let connection = Connection::open(path).map_err(|source| failure(path, source))?;
+        digest::register(&connection).map_err(|source| failure(path, source))?;
+        let store = Self { path: path.to_owned(), connection, vault };
+        store.configure()?;
+        store.run(|db| {
+            db.execute_batch(&format!(
+                "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
+            ))?;
+            db.execute("INSERT INTO meta VALUES ('lock', ?1, row_digest('lock', ?1))", [lock.to_bytes()])
+        })?;
+        Ok(store)
+    }
+
+    /// Opens a store and checks that it is whole.
+    ///
+    /// # Errors
+    /// Wrong passphrase or key file, damage, another program's file.
+    pub fn open(path: &Path, unlock: &Unlock) -> Result<Self, NodeError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|source| failure(path, source))?;
+        digest::register(&connection).map_err(|source| failure(path, source))?;
+        check_format(path, &connection)?;
+        let lock: Option<Vec<u8>> = connection
+            .query_row("SELECT value FROM meta WHERE key = 'lock'", [], |row| row.get(0))
+            .optional()
+            .map_err(|source| failure(path, source))?;
+        let lock = lock.as_deref().and_then(Lock::from_bytes);
+        let lock = lock.ok_or_else(|| damaged(path, "its lock row is missing or cannot be read"))?;
+        let store = Self { path: path.to_owned(), connection, vault: lock.open(unlock)? };
+        store.configure()?;
+        Ok(store)
+    }
+
+    fn configure(&self) -> Result<(), NodeError> {
+        // EXTRA: after a power cut a committed transaction is there, and a deleted journal stays deleted.
+        self.run(|db| {
+            db.execute_batch(
+                "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;
+                 PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000;",
+            )
+        })
+    }
+
+    /// Makes all changes of `step` at once, or none of them.
+    ///
+    /// # Errors
+    /// Those of `step` and of the disk.
+    pub fn step<T>(&mut self, step: impl FnOnce(&Store) -> Result<T, NodeError>) -> Result<T, NodeError> {
+        self.run(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
+        match step(self).and_then(|done| self.run(|db| db.execute_batch("COMMIT")).map(|()| done)) {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                // If this fails too, SQLite has already rolled back, or will when the file is opened again.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    /// A public value by name.
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, NodeError> {
+        self.run(|db| {
+            db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+        })
+    }
+
+    pub(crate) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), NodeError> {
+        self.run(|db| {
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2, row_digest(?1, ?2))", params![key, value])
+                .map(drop)
+        })
+    }
+
+    /// A secret by name; `None` if it was never stored or is erased.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<Secret>, NodeError> {
+        let sealed: Option<Vec<u8>> = self.run(|db| {
+            db.query_row("SELECT sealed FROM secrets WHERE name = ?1", [name], |row| row.get(0)).optional()
+        })?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let opened: Option<Zeroizing<Vec<u8>>> = self.vault.open(name, &sealed);
+        let secret = opened.and_then(|bytes| Secret::from_slice(&bytes));
+        secret.map(Some).ok_or_else(|| damaged(&self.path, &format!("secret `{name}` does not decrypt")))
+    }
+
+    pub(crate) fn set_secret(&self, name: &str, secret: &Secret) -> Result<(), NodeError> {
+        let sealed = self.vault.seal(name, secret.expose())?;
+        self.run(|db| {
+            db.execute(
+                "INSERT OR REPLACE INTO secrets VALUES (?1, ?2, row_digest(?1, ?2))",
+                params![name, sealed],
+            )
+            .map(drop)
+        })
+    }
+
+    pub(crate) fn erase_secret(&self, name: &str) -> Result<(), NodeError> {
+        self.run(|db| db.execute("DELETE FROM secrets WHERE name = ?1", [name]).map(drop))
+    }
+
+    /// Runs a statement and says what its failure means to a person.
+    fn run<T>(&self, statement: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, NodeError> {
+        statement(&self.connection).map_err(|source| failure(&self.path, source))
+    }
+
+    fn damaged(&self, what: &str) -> NodeError {
+        damaged(&self.path, what)
+    }
+}
+
+fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {
+    let pragma = |name: &str| {
+        connection
+            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+            .map_err(|source| failure(path, source))
+    };
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(damaged(path, "it is not a Keyway store"));
+    }
+    let found = pragma("user_version")?;
+    if found != FORMAT {
+        return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
+    }
+    let check = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    match check.map_err(|source| failure(path, source))?.as_str() {
+        "ok" => Ok(()),
+        what => Err(damaged(path, what)),
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> NodeError {
+    NodeError::StoreDamaged { path: path.to_owned(), what: what.to_owned() }
+}
+
+fn failure(path: &Path, source: rusqlite::Error) -> NodeError {
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => NodeError::DiskFull(path.to_owned()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(path, &source.to_string()),
+        // The statements are always the same: if one is wrong, the schema is not ours any more; and an error
+        // that is not SQLite's own is about a value of another kind than was written.
+        Some(ErrorCode::Unknown) | None => damaged(path, &source.to_string()),
+        _ => NodeError::Store { path: path.to_owned(), source },
+    }
+}

@@ -1,0 +1,420 @@
+//! The rows of the store and their columns.
+
+use bitcoin::consensus::encode;
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use keyway_chain::{BlockRef, Height};
+use keyway_protocol::card::Card;
+use keyway_protocol::identity::PartyKey;
+use keyway_protocol::message::{AnswerForm, Carrier, Tag};
+use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
+use keyway_protocol::sealing::StreamId;
+use keyway_protocol::state::{Position, State};
+use keyway_protocol::suite::Suite;
+use rusqlite::{OptionalExtension, Row, params};
+use std::sync::Arc;
+
+use super::Store;
+use crate::error::NodeError;
+use crate::history::{Block, Mined};
+
+/// Why this home sent a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// It carries the offer of a negotiation.
+    Offer(NegotiationId),
+    /// It carries the answer of a negotiation.
+    Answer(NegotiationId),
+    /// It splits a coin into several, so that offers find confirmed ones.
+    Split,
+}
+
+impl Purpose {
+    /// What to call it in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Offer(_) => "offer",
+            Self::Answer(_) => "answer",
+            Self::Split => "split",
+        }
+    }
+
+    /// The negotiation it belongs to.
+    pub fn negotiation(self) -> Option<NegotiationId> {
+        match self {
+            Self::Offer(id) | Self::Answer(id) => Some(id),
+            Self::Split => None,
+        }
+    }
+
+    fn number(self) -> i64 {
+        match self {
+            Self::Offer(_) => 0,
+            Self::Answer(_) => 1,
+            Self::Split => 2,
+        }
+    }
+}
+
+/// A transaction that this home made, stored before it was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Counts what this home sent.
+    pub seq: u64,
+    /// The transaction.
+    pub tx: Arc<Transaction>,
+    /// Its id.
+    pub txid: Txid,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What it pays to miners.
+    pub fee: Amount,
+}
+
+/// One negotiation, as far as the chain alone does not say it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its id.
+    pub id: NegotiationId,
+    /// Which side this home is.
+    pub role: Role,
+    /// The other side.
+    pub peer: PartyKey,
+    /// Which secret it took; none for an offer that is not answered yet.
+    pub secret_index: Option<u32>,
+    /// Its key agreement.
+    pub suite: Suite,
+    /// How its messages ride.
+    pub carrier: Carrier,
+    /// Where its answer rides.
+    pub form: AnswerForm,
+    /// The coin that the offer's input 0 spends.
+    pub input0: OutPoint,
+    /// What the initiator pays.
+    pub price: Amount,
+    /// Its state when it was last told.
+    pub state: State,
+    /// The answer for whose key the peer has shown that it has it.
+    pub confirmed: Option<Txid>,
+    /// What is kept once its secret is erased.
+    pub settled: Option<Settled>,
+}
+
+/// What remains of a negotiation whose secret is erased: public facts beside the stored chain key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The answer's transaction.
+    pub answer: Txid,
+    /// Its block: where the key's first session is.
+    pub first: BlockRef,
+    /// The block of the stored chain key.
+    pub oldest: BlockRef,
+    /// What may be shown of the key.
+    pub fingerprint: Fingerprint,
+    /// The initiator's confirmation.
+    pub initiator_tag: Tag,
+}
+
+const SETTLED_LEN: usize = 32 + 36 + 36 + 8 + Tag::LEN;
+
+impl Settled {
+    fn to_bytes(self) -> Vec<u8> {
+        let block = |block: BlockRef| {
+            [&block.height.to_u32().to_be_bytes(), &block.hash.as_byte_array()[..]].concat()
+        };
+        let (first, oldest) = (block(self.first), block(self.oldest));
+        [
+            self.answer.as_byte_array(),
+            &first[..],
+            &oldest,
+            self.fingerprint.as_bytes(),
+            self.initiator_tag.as_bytes(),
+        ]
+        .concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; SETTLED_LEN] = bytes.try_into().ok()?;
+        let (answer, rest) = bytes.split_first_chunk()?;
+        let (first, rest) = block_from(rest)?;
+        let (oldest, rest) = block_from(rest)?;
+        let (fingerprint, tag) = rest.split_first_chunk()?;
+        Some(Self {
+            answer: Txid::from_byte_array(*answer),
+            first,
+            oldest,
+            fingerprint: Fingerprint::from_bytes(*fingerprint),
+            initiator_tag: Tag::from_bytes(tag.try_into().ok()?),
+        })
+    }
+}
+
+fn block_from(bytes: &[u8]) -> Option<(BlockRef, &[u8])> {
+    let (height, rest) = bytes.split_first_chunk()?;
+    let (hash, rest) = rest.split_first_chunk()?;
+    let height = Height::new(u32::from_be_bytes(*height));
+    Some((BlockRef::new(height, BlockHash::from_byte_array(*hash)), rest))
+}
+
+fn role_number(role: Role) -> i64 {
+    match role {
+        Role::Initiator => 0,
+        Role::Responder => 1,
+    }
+}
+
+fn form_number(form: AnswerForm) -> i64 {
+    match form {
+        AnswerForm::Sequences => 0,
+        AnswerForm::Amounts => 1,
+    }
+}
+
+fn state_number(state: State) -> i64 {
+    State::ALL.iter().position(|&other| other == state).map_or(0, |position| position as i64)
+}
+
+/// A row whose columns SQLite gave, and whose bytes may still be damaged.
+type Raw<T> = rusqlite::Result<Option<T>>;
+
+impl Store {
+    fn rows<T>(
+        &self,
+        table: &str,
+        sql: &str,
+        read: impl Fn(&Row<'_>) -> Raw<T>,
+    ) -> Result<Vec<T>, NodeError> {
+        let rows: Vec<Option<T>> = self.run(|db| {
+            let mut statement = db.prepare(sql)?;
+            statement.query_map([], |row| read(row))?.collect()
+        })?;
+        let whole: Option<Vec<T>> = rows.into_iter().collect();
+        whole.ok_or_else(|| self.damaged(&format!("a row of the table {table} cannot be read")))
+    }
+
+    pub(crate) fn blocks(&self) -> Result<Vec<Block>, NodeError> {
+        self.rows("blocks", "SELECT height, hash, time FROM blocks ORDER BY height", |row| {
+            let (height, hash, time): (u32, [u8; 32], u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let at = BlockRef::new(Height::new(height), BlockHash::from_byte_array(hash));
+            Ok(Some(Block { at, time }))
+        })
+    }
+
+    pub(crate) fn add_block(&self, block: &Block) -> Result<(), NodeError> {
+        let row = params![block.at.height.to_u32(), block.at.hash.as_byte_array(), block.time];
+        self.run(|db| {
+            db.execute("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
+                .map(drop)
+        })
+    }
+
+    /// Takes back a block and what it brought.
+    pub(crate) fn remove_block(&self, height: Height) -> Result<(), NodeError> {
+        self.run(|db| {
+            db.execute("DELETE FROM mined WHERE height = ?1", [height.to_u32()])?;
+            db.execute("DELETE FROM blocks WHERE height = ?1", [height.to_u32()]).map(drop)
+        })
+    }
+
+    pub(crate) fn mined(&self) -> Result<Vec<Mined>, NodeError> {
+        let sql =
+            "SELECT height, position, raw, input0_sat, input0_script FROM mined ORDER BY height, position";
+        self.rows("mined", sql, |row| {
+            let at = Position { height: Height::new(row.get(0)?), index: row.get(1)? };
+            let raw: Vec<u8> = row.get(2)?;
+            let amount: Option<u64> = row.get(3)?;
+            let script: Option<Vec<u8>> = row.get(4)?;
+            let input0 = amount.zip(script).map(|(sat, script)| TxOut {
+                value: Amount::from_sat(sat),
+                script_pubkey: ScriptBuf::from_bytes(script),
+            });
+            Ok(encode::deserialize(&raw).ok().map(|tx: Transaction| Mined::new(Arc::new(tx), at, input0)))
+        })
+    }
+
+    pub(crate) fn add_mined(&self, mined: &Mined) -> Result<(), NodeError> {
+        let input0 = mined.input0.as_ref();
+        let row = params![
+            mined.txid.as_byte_array(),
+            mined.at.height.to_u32(),
+            mined.at.index,
+            encode::serialize(mined.tx.as_ref()),
+            input0.map(|coin| coin.value.to_sat()),
+            input0.map(|coin| coin.script_pubkey.as_bytes()),
+        ];
+        self.run(|db| {
+            db.execute("INSERT OR REPLACE INTO mined VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_digest(?1, ?2, ?3, ?4, ?5, ?6))", row).map(drop)
+        })
+    }
+
+    pub(crate) fn sent(&self) -> Result<Vec<Sent>, NodeError> {
+        let sql = "SELECT seq, raw, purpose, negotiation, fee_sat FROM sent ORDER BY seq";
+        self.rows("sent", sql, |row| {
+            let (seq, raw, purpose): (u64, Vec<u8>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let negotiation: Option<[u8; 32]> = row.get(3)?;
+            let purpose = match (purpose, negotiation.map(NegotiationId::from_bytes)) {
+                (0, Some(id)) => Some(Purpose::Offer(id)),
+                (1, Some(id)) => Some(Purpose::Answer(id)),
+                (2, None) => Some(Purpose::Split),
+                _ => None,
+            };
+            let fee = Amount::from_sat(row.get(4)?);
+            let tx = encode::deserialize::<Transaction>(&raw).ok();
+            Ok(tx.zip(purpose).map(|(tx, purpose)| {
+                let txid = tx.compute_txid();
+                Sent { seq, tx: Arc::new(tx), txid, purpose, fee }
+            }))
+        })
+    }
+
+    pub(crate) fn add_sent(
+        &self,
+        tx: &Transaction,
+        purpose: Purpose,
+        fee: Amount,
+    ) -> Result<Sent, NodeError> {
+        let txid = tx.compute_txid();
+        let negotiation = purpose.negotiation();
+        let row = params![
+            txid.as_byte_array(),
+            encode::serialize(tx),
+            purpose.number(),
+            negotiation.as_ref().map(NegotiationId::as_bytes),
+            fee.to_sat(),
+        ];
+        let seq = self.run(|db| {
+            db.execute(
+                "INSERT INTO sent (txid, raw, purpose, negotiation, fee_sat, digest)
+                 VALUES (?1, ?2, ?3, ?4, ?5, row_digest(?1, ?2, ?3, ?4, ?5))",
+                row,
+            )?;
+            Ok(db.last_insert_rowid())
+        })?;
+        Ok(Sent { seq: seq.unsigned_abs(), tx: Arc::new(tx.clone()), txid, purpose, fee })
+    }
+
+    pub(crate) fn remove_sent(&self, txid: &Txid) -> Result<(), NodeError> {
+        self.run(|db| db.execute("DELETE FROM sent WHERE txid = ?1", [txid.as_byte_array()]).map(drop))
+    }
+
+    pub(crate) fn peers(&self) -> Result<Vec<Card>, NodeError> {
+        self.rows("peers", "SELECT card FROM peers ORDER BY name", |row| {
+            Ok(row.get::<_, String>(0)?.parse().ok())
+        })
+    }
+
+    pub(crate) fn put_peer(&self, card: &Card) -> Result<(), NodeError> {
+        let permanent = card.permanent();
+        let row = params![permanent.key.to_bytes(), permanent.name.as_str(), card.to_string()];
+        self.run(|db| {
+            db.execute("INSERT OR REPLACE INTO peers VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
+                .map(drop)
+        })
+    }
+
+    pub(crate) fn remove_peer(&self, key: PartyKey) -> Result<(), NodeError> {
+        self.run(|db| db.execute("DELETE FROM peers WHERE key = ?1", [key.to_bytes()]).map(drop))
+    }
+
+    pub(crate) fn negotiations(&self) -> Result<Vec<Record>, NodeError> {
+        let sql =
+            "SELECT id, role, peer, secret_index, suite, carrier, form, input0, price_sat, state, confirmed,
+                   settled FROM negotiations";
+        self.rows("negotiations", sql, read_record)
+    }
+
+    pub(crate) fn put_negotiation(&self, record: &Record) -> Result<(), NodeError> {
+        let row = params![
+            record.id.as_bytes(),
+            role_number(record.role),
+            record.peer.to_bytes(),
+            record.secret_index,
+            record.suite.number(),
+            record.carrier.number(),
+            form_number(record.form),
+            encode::serialize(&record.input0),
+            record.price.to_sat(),
+            state_number(record.state),
+            record.confirmed.as_ref().map(|txid| txid.as_byte_array()),
+            record.settled.map(Settled::to_bytes),
+        ];
+        self.run(|db| {
+            db.execute(
+                "INSERT OR REPLACE INTO negotiations
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+                         row_digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12))",
+                row,
+            )
+            .map(drop)
+        })
+    }
+
+    pub(crate) fn remove_negotiation(&self, id: &NegotiationId) -> Result<(), NodeError> {
+        self.run(|db| db.execute("DELETE FROM negotiations WHERE id = ?1", [id.as_bytes()]).map(drop))
+    }
+
+    /// Notes that a message was opened; `false` if it was before.
+    pub(crate) fn note_opened(
+        &self,
+        id: &NegotiationId,
+        stream: StreamId,
+        counter: u64,
+        height: Height,
+    ) -> Result<bool, NodeError> {
+        // SQLite's integers are signed; the counter's bits are kept as they are.
+        let row = params![id.as_bytes(), stream.as_bytes(), counter as i64, height.to_u32()];
+        let seen: Option<i64> = self.run(|db| {
+            db.query_row(
+                "SELECT 1 FROM opened WHERE negotiation = ?1 AND stream = ?2 AND counter = ?3",
+                params![id.as_bytes(), stream.as_bytes(), counter as i64],
+                |row| row.get(0),
+            )
+            .optional()
+        })?;
+        self.run(|db| {
+            db.execute(
+                "INSERT OR IGNORE INTO opened VALUES (?1, ?2, ?3, ?4, row_digest(?1, ?2, ?3, ?4))",
+                row,
+            )
+        })?;
+        Ok(seen.is_none())
+    }
+
+    /// Forgets opened messages of blocks below `height`: the window refuses them by itself.
+    pub(crate) fn forget_opened_below(&self, height: Height) -> Result<(), NodeError> {
+        self.run(|db| db.execute("DELETE FROM opened WHERE height < ?1", [height.to_u32()]).map(drop))
+    }
+}
+
+fn read_record(row: &Row<'_>) -> Raw<Record> {
+    let peer: [u8; 33] = row.get(2)?;
+    let (suite, carrier): (u8, u8) = (row.get(4)?, row.get(5)?);
+    let input0: Vec<u8> = row.get(7)?;
+    let state: usize = row.get(9)?;
+    let settled: Option<Vec<u8>> = row.get(11)?;
+    let (role, form): (i64, i64) = (row.get(1)?, row.get(6)?);
+    let (id, secret_index, price) = (row.get(0)?, row.get(3)?, row.get(8)?);
+    let confirmed: Option<[u8; 32]> = row.get(10)?;
+    let read = || {
+        Some(Record {
+            id: NegotiationId::from_bytes(id),
+            role: [Role::Initiator, Role::Responder].into_iter().find(|&r| role_number(r) == role)?,
+            peer: PartyKey::from_slice(&peer).ok()?,
+            secret_index,
+            suite: Suite::from_number(suite)?,
+            carrier: Carrier::from_number(carrier)?,
+            form: [AnswerForm::Sequences, AnswerForm::Amounts]
+                .into_iter()
+                .find(|&f| form_number(f) == form)?,
+            input0: encode::deserialize(&input0).ok()?,
+            price: Amount::from_sat(price),
+            state: *State::ALL.get(state)?,
+            confirmed: confirmed.map(Txid::from_byte_array),
+            settled: match settled {
+                None => None,
+                Some(bytes) => Some(Settled::from_bytes(&bytes)?),
+            },
+        })
+    };
+    Ok(read())
+}

@@ -1,0 +1,321 @@
+//! The identity's coins: what can be spent, and the transactions that spend it.
+//!
+//! The wallet keeps nothing of its own: it is made from the [`History`] whenever that changed, so it
+//! says the same after a crash, a bare rollback or a restore (docs/decisions/0001).
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use bdk_wallet::bitcoin::{Network, Sequence};
+use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
+use bdk_wallet::error::CreateTxError;
+use bdk_wallet::{TxOrdering, Update};
+use bitcoin::ecdsa;
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Witness};
+use keyway_chain::Chain;
+use keyway_protocol::identity::{IdentitySecret, PartyKey};
+
+use crate::error::NodeError;
+use crate::history::History;
+
+/// Confirmed coins that the wallet tries to have, so that offers find one.
+pub const IDENTITY_COINS: usize = 4;
+
+/// Unconfirmed transactions after which the wallet stops: nodes refuse longer chains of them.
+pub const MOST_UNCONFIRMED: usize = 20;
+
+/// Relative locks are off (bit 31), and replacement is signalled.
+pub const PLAIN_SEQUENCE: Sequence = Sequence(0xffff_fffd);
+
+/// The coins at one moment.
+pub struct Wallet {
+    inner: bdk_wallet::Wallet,
+    key: PartyKey,
+    /// Coins that belong to offers: their answers collect them.
+    held: HashSet<OutPoint>,
+    dust: Amount,
+}
+
+/// One coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coin {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// What it holds.
+    pub amount: Amount,
+    /// Whether it is in the chain.
+    pub confirmed: bool,
+}
+
+/// What the wallet holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Can be spent now, unconfirmed change included.
+    pub spendable: Amount,
+    /// Confirmed coins that can be spent.
+    pub coins: usize,
+    /// Came with offers that are not answered yet.
+    pub held: Amount,
+    /// Mined, and not mature yet.
+    pub immature: Amount,
+}
+
+/// An unsigned transaction with the coins it spends.
+pub struct Draft {
+    /// The transaction.
+    pub tx: Transaction,
+    /// What each input spends.
+    pub coins: Vec<TxOut>,
+}
+
+impl Draft {
+    /// What it pays to miners.
+    pub fn fee(&self) -> Amount {
+        let spent: Amount = self.coins.iter().map(|coin| coin.value).sum();
+        spent - self.tx.output.iter().map(|output| output.value).sum()
+    }
+}
+
+impl Wallet {
+    /// The wallet that `history` gives.
+    ///
+    /// # Errors
+    /// Only if the wallet library refuses its own parameters or a consistent history.
+    pub fn new(
+        chain: &Chain,
+        key: PartyKey,
+        history: &History,
+        held: HashSet<OutPoint>,
+    ) -> Result<Self, NodeError> {
+        let mut inner = bdk_wallet::Wallet::create_single(format!("wpkh({key})"))
+            // bdk's networks only decide how addresses print; the genesis hash tells chains apart.
+            .network(Network::Regtest)
+            .genesis_hash(chain.genesis())
+            .create_wallet_no_persist()
+            .map_err(wallet_error)?;
+        inner.reveal_next_address(bdk_wallet::KeychainKind::External);
+        let chain_update = checkpoints(chain, history)?;
+        let update =
+            Update { tx_update: transactions(history), chain: Some(chain_update), ..Update::default() };
+        inner.apply_update(update).map_err(wallet_error)?;
+        Ok(Self { inner, key, held, dust: chain.dust_p2wpkh() })
+    }
+
+    /// The coins that can be spent, the largest first.
+    pub fn coins(&self) -> Vec<Coin> {
+        let tip = self.inner.latest_checkpoint().height();
+        let mut coins: Vec<Coin> = self
+            .inner
+            .list_unspent()
+            .filter(|coin| !self.held.contains(&coin.outpoint) && self.is_mature(coin.outpoint, tip))
+            .map(|coin| Coin {
+                outpoint: coin.outpoint,
+                amount: coin.txout.value,
+                confirmed: coin.chain_position.is_confirmed(),
+            })
+            .collect();
+        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        coins
+    }
+
+    /// A coinbase needs depth 100 in the block that spends it: 99 in the tip.
+    fn is_mature(&self, outpoint: OutPoint, tip: u32) -> bool {
+        const MATURITY: u32 = 100;
+        self.inner.get_tx(outpoint.txid).is_none_or(|tx| {
+            let confirmed_at = tx.chain_position.confirmation_height_upper_bound();
+            !tx.tx_node.is_coinbase()
+                || confirmed_at.is_some_and(|at| (tip + 1).saturating_sub(at) >= MATURITY)
+        })
+    }
+
+    /// What the wallet holds.
+    pub fn balance(&self) -> Balance {
+        let coins = self.coins();
+        let held = self.inner.list_unspent().filter(|coin| self.held.contains(&coin.outpoint));
+        Balance {
+            spendable: coins.iter().map(|coin| coin.amount).sum(),
+            coins: coins.iter().filter(|coin| coin.confirmed).count(),
+            held: held.map(|coin| coin.txout.value).sum(),
+            immature: self.inner.balance().immature,
+        }
+    }
+
+    /// A payment of exactly these outputs, in their order, change last; input 0 spends `first`.
+    ///
+    /// # Errors
+    /// [`NodeError::Funds`] says how much is missing.
+    pub fn pay(
+        &mut self,
+        first: OutPoint,
+        outputs: &[TxOut],
+        feerate: FeeRate,
+        address: &str,
+    ) -> Result<Draft, NodeError> {
+        let available = self.coins().iter().map(|coin| coin.amount).sum();
+        let unspendable = self.unspendable();
+        let mut builder = self.inner.build_tx();
+        builder.add_utxo(first).map_err(wallet_error)?;
+        builder.ordering(TxOrdering::Untouched).version(2).fee_rate(feerate).unspendable(unspendable);
+        builder.set_exact_sequence(PLAIN_SEQUENCE);
+        for output in outputs {
+            builder.add_recipient(output.script_pubkey.clone(), output.value);
+        }
+        let psbt = builder.finish().map_err(|error| funds(error, available, address))?;
+        self.draft(psbt, &[first])
+    }
+
+    /// Collects `run`, in its order, into one output behind `outputs`; other coins join if the fee
+    /// needs them.
+    ///
+    /// # Errors
+    /// [`NodeError::Funds`] says how much is missing.
+    pub fn collect(
+        &mut self,
+        run: &[OutPoint],
+        outputs: &[TxOut],
+        feerate: FeeRate,
+        address: &str,
+    ) -> Result<Draft, NodeError> {
+        let available: Amount = self.coins().iter().map(|coin| coin.amount).sum();
+        let own_script = self.key.script();
+        let mut last = None;
+        for alone in [true, false] {
+            let unspendable = self.unspendable();
+            let mut builder = self.inner.build_tx();
+            builder.add_utxos(run).map_err(wallet_error)?;
+            builder.ordering(TxOrdering::Untouched).version(2).fee_rate(feerate).unspendable(unspendable);
+            builder.set_exact_sequence(PLAIN_SEQUENCE);
+            for output in outputs {
+                builder.add_recipient(output.script_pubkey.clone(), output.value);
+            }
+            builder.drain_to(own_script.clone());
+            if alone {
+                builder.manually_selected_only();
+            }
+            match builder.finish() {
+                Ok(psbt) => return self.draft(psbt, run),
+                Err(error) => last = Some(funds(error, available, address)),
+            }
+        }
+        Err(last.unwrap_or_else(|| NodeError::Wallet("no way to build it was tried".to_owned())))
+    }
+
+    /// Splits the largest confirmed coin so that [`IDENTITY_COINS`] confirmed ones will exist. `None` if
+    /// there are enough, or too little money for more.
+    ///
+    /// # Errors
+    /// If the wallet library fails.
+    pub fn split(&mut self, feerate: FeeRate, address: &str) -> Result<Option<Draft>, NodeError> {
+        let confirmed: Vec<Coin> = self.coins().into_iter().filter(|coin| coin.confirmed).collect();
+        let (Some(largest), true) = (confirmed.first(), confirmed.len() < IDENTITY_COINS) else {
+            return Ok(None);
+        };
+        let parts = (IDENTITY_COINS - confirmed.len() + 1) as u64;
+        // Each part must pay for being spent many times over, else splitting only feeds miners.
+        let least = (self.dust * 20).max(feerate.fee_vb(2_000).unwrap_or(Amount::MAX));
+        let part = largest.amount / parts;
+        if part < least {
+            return Ok(None);
+        }
+        let output = TxOut { value: part, script_pubkey: self.key.script() };
+        let outputs = vec![output; (parts - 1) as usize];
+        self.pay(largest.outpoint, &outputs, feerate, address).map(Some)
+    }
+
+    fn unspendable(&self) -> Vec<OutPoint> {
+        self.held.iter().copied().collect()
+    }
+
+    fn draft(&self, psbt: Psbt, first: &[OutPoint]) -> Result<Draft, NodeError> {
+        let spends = psbt.unsigned_tx.input.iter().map(|input| input.previous_output);
+        if !spends.take(first.len()).eq(first.iter().copied()) {
+            return Err(NodeError::Wallet("the coins came in another order than asked for".to_owned()));
+        }
+        let coins: Option<Vec<TxOut>> = psbt.inputs.iter().map(|input| input.witness_utxo.clone()).collect();
+        let coins = coins.ok_or_else(|| NodeError::Wallet("a coin's amount is not known".to_owned()))?;
+        Ok(Draft { tx: psbt.unsigned_tx, coins })
+    }
+}
+
+/// Signs every input as a P2WPKH spend of the identity, with SIGHASH_ALL.
+///
+/// # Errors
+/// If an input does not spend a coin of the identity.
+pub fn sign(draft: Draft, identity: &IdentitySecret) -> Result<Transaction, NodeError> {
+    let party = identity.party();
+    let Draft { tx, coins } = draft;
+    if coins.iter().any(|coin| coin.script_pubkey != party.script()) {
+        return Err(NodeError::Wallet("an input spends a coin of somebody else".to_owned()));
+    }
+    let mut cache = SighashCache::new(&tx);
+    let mut witnesses = Vec::with_capacity(coins.len());
+    for (index, coin) in coins.iter().enumerate() {
+        let digest = cache
+            .p2wpkh_signature_hash(index, &coin.script_pubkey, coin.value, EcdsaSighashType::All)
+            .map_err(wallet_error)?;
+        let signature: ecdsa::Signature = identity.sign_input(digest);
+        witnesses.push(Witness::p2wpkh(&signature, &party.to_public_key()));
+    }
+    let mut tx = tx;
+    for (input, witness) in tx.input.iter_mut().zip(witnesses) {
+        input.witness = witness;
+    }
+    Ok(tx)
+}
+
+/// The P2WPKH script of a party as an address of its chain.
+pub fn address(chain: &Chain, script: &ScriptBuf) -> String {
+    let hrp = bitcoin::bech32::Hrp::parse(chain.hrp());
+    let program = script.as_bytes().get(2..).unwrap_or_default();
+    hrp.ok().and_then(|hrp| bitcoin::bech32::segwit::encode_v0(hrp, program).ok()).unwrap_or_default()
+}
+
+/// The blocks that the wallet library must know: the tip, and those of transactions.
+fn checkpoints(chain: &Chain, history: &History) -> Result<CheckPoint, NodeError> {
+    let mut blocks: BTreeMap<u32, BlockId> = history
+        .in_order()
+        .filter_map(|mined| history.block(mined.at.height))
+        .chain(history.last())
+        .map(|block| (block.at.height.to_u32(), block_id(block.at)))
+        .collect();
+    blocks.insert(0, BlockId { height: 0, hash: chain.genesis() });
+    CheckPoint::from_block_ids(blocks.into_values())
+        .map_err(|_| NodeError::Wallet("blocks out of order".to_owned()))
+}
+
+fn transactions(history: &History) -> TxUpdate<ConfirmationBlockTime> {
+    let mut update = TxUpdate::default();
+    let mut anchors = BTreeSet::new();
+    for mined in history.in_order() {
+        let Some(block) = history.block(mined.at.height) else { continue };
+        let confirmed =
+            ConfirmationBlockTime { block_id: block_id(block.at), confirmation_time: block.time.into() };
+        anchors.insert((confirmed, mined.txid));
+        update.txs.push(Arc::clone(&mined.tx));
+    }
+    for sent in history.unmined_sent() {
+        // The order of sending stands for the time: it decides between two that exclude each other.
+        update.seen_ats.insert((sent.txid, sent.seq));
+        update.txs.push(Arc::clone(&sent.tx));
+    }
+    update.anchors = anchors;
+    update
+}
+
+fn block_id(block: keyway_chain::BlockRef) -> BlockId {
+    BlockId { height: block.height.to_u32(), hash: block.hash }
+}
+
+fn funds(error: CreateTxError, available: Amount, address: &str) -> NodeError {
+    match error {
+        CreateTxError::CoinSelection(short) => {
+            NodeError::Funds { needed: short.needed, available, address: address.to_owned() }
+        }
+        other => wallet_error(other),
+    }
+}
+
+fn wallet_error(error: impl std::fmt::Display) -> NodeError {
+    NodeError::Wallet(error.to_string())
+}

@@ -1,0 +1,10 @@
+//! Whole parties over the embedded ledger: what they do, what is done to them, and what they refuse.
+#![cfg(feature = "embedded")]
+// Clippy then gives the helpers the leave that it gives tests.
+#![cfg(test)]
+
+mod attacks;
+mod chain;
+mod home;
+mod negotiation;
+mod world;

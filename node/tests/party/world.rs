@@ -1,0 +1,179 @@
+//! Two parties, and an attacker where one is wanted, over one embedded ledger.
+
+use std::path::Path;
+
+use bip39::Mnemonic;
+use bitcoin::hashes::Hash;
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Witness};
+use keyway_chain::{BlockRef, Chain, Height};
+use keyway_ledger::{Embedded, Ledger};
+use keyway_node::*;
+use keyway_protocol::identity::Seed;
+use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::negotiation::NegotiationId;
+use keyway_protocol::state::State;
+use keyway_protocol::suite::Suite;
+use tempfile::TempDir;
+
+pub const CAR: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+pub const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above";
+pub const MALLORY: &str = "zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong";
+pub const PRICE: Amount = Amount::from_sat(250_000);
+
+pub struct World {
+    pub dir: TempDir,
+    pub ledger: Embedded,
+    pub car: Party,
+    pub charger: Party,
+}
+
+/// A script of nobody in the story: blocks and payments go there.
+pub fn nobody() -> ScriptBuf {
+    let hash = bitcoin::WPubkeyHash::from_byte_array([7; 20]);
+    ScriptBuf::new_p2wpkh(&hash)
+}
+
+pub fn seed(words: &str) -> Seed {
+    Seed::derive(&words.parse().unwrap(), &Chain::regtest()).unwrap()
+}
+
+pub fn party(dir: &Path, name: &str, words: &str, ledger: &dyn Ledger) -> Party {
+    let config = Config::new(Chain::regtest(), LedgerConfig::Embedded { path: dir.join("ledger") });
+    let new = NewParty {
+        name: name.parse().unwrap(),
+        config,
+        mnemonic: words.parse::<Mnemonic>().unwrap(),
+        birthday: birthday(ledger).unwrap(),
+        unlock: Unlock::Insecure,
+    };
+    Party::create(&dir.join(name), new).unwrap()
+}
+
+impl World {
+    /// Cards exchanged, the car funded with four coins of a tenth of a bitcoin each.
+    pub fn new() -> Self {
+        let mut world = Self::strangers();
+        world.charger.add_peer(world.car.card().clone()).unwrap();
+        world.car.add_peer(world.charger.card().clone()).unwrap();
+        world
+    }
+
+    /// The same without cards.
+    pub fn strangers() -> Self {
+        let dir = TempDir::new().unwrap();
+        let ledger = Embedded::open(dir.path().join("ledger")).unwrap();
+        let car = party(dir.path(), "car", CAR, &ledger);
+        let charger = party(dir.path(), "charger", CHARGER, &ledger);
+        let mut world = Self { dir, ledger, car, charger };
+        for _ in 0..IDENTITY_COINS {
+            world.ledger.mine(1, &world.car.key().script()).unwrap();
+        }
+        world.mine(100);
+        world.sync();
+        world
+    }
+
+    pub fn mine(&mut self, blocks: u32) -> Vec<BlockRef> {
+        self.ledger.mine(blocks, &nobody()).unwrap()
+    }
+
+    pub fn sync(&mut self) -> (Synced, Synced) {
+        let car = self.car.sync(&self.ledger, &mut |_| ()).unwrap();
+        let charger = self.charger.sync(&self.ledger, &mut |_| ()).unwrap();
+        (car, charger)
+    }
+
+    pub fn mine_and_sync(&mut self, blocks: u32) {
+        self.mine(blocks);
+        self.sync();
+    }
+
+    pub fn offer(&mut self) -> OfferSent {
+        self.car.offer(&self.ledger, &request(PRICE)).unwrap()
+    }
+
+    /// Offer, answer, and the policy's depth.
+    pub fn agree(&mut self) -> NegotiationId {
+        let id = self.offer().id;
+        self.mine_and_sync(1);
+        self.mine_and_sync(2);
+        assert_eq!(
+            (self.state(&self.car, id), self.state(&self.charger, id)),
+            (State::Active, State::Active)
+        );
+        id
+    }
+
+    pub fn view(&self, party: &Party, id: NegotiationId) -> NegotiationView {
+        party.negotiations().unwrap().into_iter().find(|view| view.id == id).unwrap()
+    }
+
+    pub fn state(&self, party: &Party, id: NegotiationId) -> State {
+        self.view(party, id).state
+    }
+
+    /// Closes a home and opens it again, as a restart does.
+    pub fn restart_car(&mut self) {
+        let dir = self.dir.path().join("car");
+        // The old one must be gone before the new one can take the lock.
+        let spare = party(self.dir.path(), "spare", MALLORY, &self.ledger);
+        drop(std::mem::replace(&mut self.car, spare));
+        self.car = Party::open(&dir, &Unlock::Insecure).unwrap();
+        std::fs::remove_dir_all(self.dir.path().join("spare")).unwrap();
+    }
+}
+
+pub fn request(price: Amount) -> OfferRequest {
+    OfferRequest {
+        peer: "charger".to_owned(),
+        price,
+        suite: Suite::X25519,
+        carrier: Carrier::Value,
+        form: AnswerForm::Sequences,
+    }
+}
+
+/// Signs every input as a P2WPKH spend of this seed, as an attacker's own program would.
+pub fn sign(tx: &mut Transaction, coins: &[TxOut], seed: &Seed, sighash: EcdsaSighashType) {
+    let secret = bitcoin::secp256k1::SecretKey::from_slice(seed.identity.to_secret().expose()).unwrap();
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    for (index, coin) in coins.iter().enumerate() {
+        let digest = SighashCache::new(&*tx)
+            .p2wpkh_signature_hash(index, &coin.script_pubkey, coin.value, sighash)
+            .unwrap();
+        let signature = secp.sign_ecdsa(&digest.into(), &secret);
+        let signature = bitcoin::ecdsa::Signature { signature, sighash_type: sighash };
+        tx.input[index].witness = Witness::p2wpkh(&signature, &secret.public_key(&secp));
+    }
+}
+
+pub fn mined_tx(ledger: &Embedded, txid: &Txid, watch_script: &ScriptBuf) -> Transaction {
+    let mut watch = keyway_ledger::Watch::new();
+    watch.add_script(watch_script.clone());
+    let mut at = BlockRef::new(Height::GENESIS, ledger.chain().genesis());
+    while let keyway_ledger::Next::Connect(block) = ledger.next(at, &watch).unwrap() {
+        at = block.at;
+        if let Some(hit) = block.hits.into_iter().find(|hit| hit.txid == *txid) {
+            return hit.tx.as_ref().clone();
+        }
+    }
+    panic!("{txid} is not in the chain")
+}
+
+pub fn outpoints(txid: Txid, count: usize) -> Vec<OutPoint> {
+    (0..count as u32).map(|vout| OutPoint::new(txid, vout)).collect()
+}
+
+impl World {
+    /// What the coin held that an offer of the car spends first: one of its coinbases.
+    pub fn car_coin_amount(&self, offer: &Transaction) -> Amount {
+        self.coin_value(&offer.input[0]).value
+    }
+
+    pub fn coin_value(&self, input: &bitcoin::TxIn) -> TxOut {
+        let txid = input.previous_output.txid;
+        let tx = mined_tx(&self.ledger, &txid, &self.car.key().script());
+        tx.output[input.previous_output.vout as usize].clone()
+    }
+}

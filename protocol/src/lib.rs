@@ -1,0 +1,18 @@
+//! The Keyway protocol (docs/PROTOCOL.md), sans-IO: no socket, disk or clock inside. Blocks, time and
+//! randomness come in; messages, keys and refusals come out.
+
+pub mod authorship;
+pub mod card;
+mod encode;
+pub mod identity;
+mod kdf;
+pub mod message;
+pub mod negotiation;
+pub mod ratchet;
+pub mod sealing;
+pub mod secret;
+pub mod state;
+pub mod suite;
+
+pub use encode::outpoint_bytes;
+pub use kdf::hash;

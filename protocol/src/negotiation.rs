@@ -1,0 +1,346 @@
+//! One run of the protocol, seen from either side (PROTOCOL.md 8 and 9).
+//!
+//! ```text
+//!   initiator                                responder
+//!   Draft::new ── offer ──▶ chain ─────────▶ Received::new
+//!     │ mined(txid)                            │ answer(n)
+//!   AwaitAnswer                                ▼
+//!     │ handle(answer) ◀──── chain ◀─ answer ─ (Answer, Agreed)
+//!     ▼
+//!   Agreed
+//! ```
+//!
+//! Everything is recomputed from the negotiation's one secret and the chain: these values are short
+//! lived, and none of them is stored.
+
+use std::fmt;
+
+use bitcoin::hashes::Hash;
+use bitcoin::hex::DisplayHex;
+use bitcoin::{OutPoint, Txid};
+use keyway_chain::ChainId;
+
+use crate::encode::outpoint_bytes;
+use crate::identity::{Binding, NegotiationSecret, PartyRef};
+use crate::kdf::{expand, extract, hash, mac};
+use crate::message::{Answer, AnswerForm, Carrier, Offer, Refusal, Tag, without_tag};
+use crate::secret::Secret;
+use crate::suite::{ShareSecret, Suite};
+
+/// Names a negotiation, whatever version of its offer is mined (PROTOCOL.md 9.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NegotiationId([u8; 32]);
+
+impl NegotiationId {
+    /// From its 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for NegotiationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hex().fmt(f)
+    }
+}
+
+impl fmt::Debug for NegotiationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NegotiationId({self})")
+    }
+}
+
+/// Which side of a negotiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Pays, and offers.
+    Initiator,
+    /// Is paid, and answers.
+    Responder,
+}
+
+impl Role {
+    /// The other side.
+    pub const fn other(self) -> Self {
+        match self {
+            Role::Initiator => Role::Responder,
+            Role::Responder => Role::Initiator,
+        }
+    }
+}
+
+/// What both sides know of a negotiation before any share is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Who pays.
+    pub initiator: PartyRef,
+    /// Who is paid.
+    pub responder: PartyRef,
+    /// The coin that the offer's input 0 spends.
+    pub input0: OutPoint,
+    /// How the messages ride.
+    pub carrier: Carrier,
+}
+
+impl Context {
+    /// The chain both are parties on.
+    pub fn chain(&self) -> ChainId {
+        self.initiator.chain
+    }
+
+    /// PROTOCOL.md 9.1.
+    pub fn id(&self) -> NegotiationId {
+        NegotiationId(hash(
+            "negotiation",
+            &[
+                self.chain().as_bytes(),
+                &self.initiator.key.to_bytes(),
+                &self.responder.key.to_bytes(),
+                &outpoint_bytes(self.input0),
+            ],
+        ))
+    }
+
+    fn transcript(&self, offer: &Offer, offer_txid: Txid, answer_without_tag: &[u8]) -> Transcript {
+        Transcript(hash(
+            "transcript",
+            &[
+                self.chain().as_bytes(),
+                &[offer.suite().number()],
+                &[self.carrier.number()],
+                &self.initiator.key.to_bytes(),
+                &self.responder.key.to_bytes(),
+                &self.initiator.card_digest,
+                &self.responder.card_digest,
+                offer_txid.as_byte_array(),
+                &outpoint_bytes(self.input0),
+                &offer.to_bytes(),
+                answer_without_tag,
+            ],
+        ))
+    }
+}
+
+/// th of PROTOCOL.md 8: the hash of all that both sides saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transcript([u8; 32]);
+
+impl Transcript {
+    /// Its 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// An offer about to be made: its message, before its transaction exists.
+#[derive(Debug)]
+pub struct Draft {
+    context: Context,
+    offer: Offer,
+}
+
+impl Draft {
+    /// Makes the share from the negotiation's secret.
+    pub fn new(context: Context, suite: Suite, form: AnswerForm, secret: &NegotiationSecret) -> Self {
+        let share = ShareSecret::derive(suite, secret, &initiator_binding(&context)).public();
+        Self { context, offer: Offer::new(suite, form, share) }
+    }
+
+    /// The message.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// The offer is in the chain, in this transaction: its last version.
+    pub fn mined(self, offer_txid: Txid) -> AwaitAnswer {
+        AwaitAnswer { context: self.context, offer: self.offer, offer_txid }
+    }
+}
+
+/// An offer in the chain whose anchor is unspent.
+#[derive(Debug)]
+pub struct AwaitAnswer {
+    context: Context,
+    offer: Offer,
+    offer_txid: Txid,
+}
+
+impl AwaitAnswer {
+    /// Takes what came with the spending of the anchor.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the spending is no answer; the negotiation is declined (PROTOCOL.md 9.2).
+    pub fn handle(self, answer: &Answer, secret: &NegotiationSecret) -> Result<Agreed, Refusal> {
+        let suite = self.offer.suite();
+        if answer.suite() != suite {
+            return Err(
+                crate::message::BadMessage::OtherSuite { expected: suite, found: answer.suite() }.into()
+            );
+        }
+        let mine = ShareSecret::derive(suite, secret, &initiator_binding(&self.context));
+        let shared = mine.agree(suite, answer.share())?;
+        let transcript = self.context.transcript(&self.offer, self.offer_txid, &answer.without_tag());
+        let agreed = Agreed::new(self.context.id(), Role::Initiator, transcript, &shared);
+        if !agreed.tag(Role::Responder).matches(&answer.tag()) {
+            return Err(Refusal::WrongTag);
+        }
+        Ok(agreed)
+    }
+}
+
+fn initiator_binding(context: &Context) -> Binding {
+    Binding { id: context.id(), anchor: None, recipient: context.responder.key }
+}
+
+/// An offer that was found in the chain.
+#[derive(Debug)]
+pub struct Received {
+    context: Context,
+    offer: Offer,
+    anchor: OutPoint,
+}
+
+impl Received {
+    /// `anchor` is the offer's first output to the responder; its txid is the offer's.
+    pub fn new(context: Context, offer: Offer, anchor: OutPoint) -> Self {
+        Self { context, offer, anchor }
+    }
+
+    /// Agrees. The same secret gives the same answer again.
+    ///
+    /// # Errors
+    /// [`Refusal::Share`]: the offer's share must not be used.
+    pub fn answer(self, secret: &NegotiationSecret) -> Result<(Answer, Agreed), Refusal> {
+        let suite = self.offer.suite();
+        let binding = Binding {
+            id: self.context.id(),
+            anchor: Some(self.anchor),
+            recipient: self.context.initiator.key,
+        };
+        let mine = ShareSecret::derive(suite, secret, &binding);
+        let share = mine.public();
+        let shared = mine.agree(suite, self.offer.share())?;
+        let transcript = self.context.transcript(&self.offer, self.anchor.txid, &without_tag(suite, &share));
+        let agreed = Agreed::new(self.context.id(), Role::Responder, transcript, &shared);
+        let answer = Answer::new(suite, share, agreed.tag(Role::Responder));
+        Ok((answer, agreed))
+    }
+}
+
+/// Eight bytes that name a key and say nothing of it (PROTOCOL.md 8).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 8]);
+
+impl Fingerprint {
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+
+    /// From its bytes, as a store keeps them.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, byte) in self.0.iter().enumerate() {
+            let colon = if i == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// The result: one side's keys. That the other side has the same is what the tags show.
+#[derive(Debug)]
+pub struct Agreed {
+    id: NegotiationId,
+    role: Role,
+    transcript: Transcript,
+    prk: Secret,
+}
+
+impl Agreed {
+    fn new(id: NegotiationId, role: Role, transcript: Transcript, shared: &Secret) -> Self {
+        let prk = extract(transcript.as_bytes(), shared.expose());
+        Self { id, role, transcript, prk }
+    }
+
+    /// The negotiation.
+    pub fn id(&self) -> NegotiationId {
+        self.id
+    }
+
+    /// Whose view this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// What both sides saw.
+    pub fn transcript(&self) -> Transcript {
+        self.transcript
+    }
+
+    /// mk.
+    pub fn master_key(&self) -> MasterKey {
+        MasterKey(expand(&self.prk, "master key", &[]))
+    }
+
+    /// A key for other programs, independent of mk.
+    pub fn exporter_key(&self) -> Secret {
+        expand(&self.prk, "exporter", &[])
+    }
+
+    /// What may be shown of the key.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(*expand::<8>(&self.prk, "fingerprint", &[]).expose())
+    }
+
+    /// The confirmation of `role`.
+    pub fn tag(&self, role: Role) -> Tag {
+        let label = match role {
+            Role::Initiator => "confirm initiator",
+            Role::Responder => "confirm responder",
+        };
+        let key = expand(&self.prk, label, &[]);
+        let [tag @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+            mac(&key, self.transcript.as_bytes());
+        Tag(tag)
+    }
+}
+
+/// mk of PROTOCOL.md 8.
+#[derive(Debug)]
+pub struct MasterKey(Secret);
+
+impl MasterKey {
+    /// As ck of the answer's block (PROTOCOL.md 10).
+    pub fn into_secret(self) -> Secret {
+        self.0
+    }
+
+    /// Its bytes, for `keys --reveal` and vectors.
+    pub fn as_secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+impl MasterKey {
+    pub(crate) fn for_tests(secret: Secret) -> Self {
+        Self(secret)
+    }
+}

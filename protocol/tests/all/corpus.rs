@@ -1,0 +1,111 @@
+//! The fuzz targets of cards, messages and sealed messages as tests, and where their seeds come from.
+
+use bitcoin::hex::FromHex;
+use keyway_protocol::card::Card;
+use keyway_protocol::message::{AnswerForm, Tag};
+use keyway_protocol::negotiation::NegotiationId;
+use keyway_protocol::sealing::{Sealed, Stream, StreamId, seal};
+
+use crate::card_text::{self, card_text};
+use crate::cards_read::{SIGNATURE, body, permanent_len};
+use crate::common::{car, renewable};
+use crate::corpora::{check_seeds, replay};
+use crate::message_bytes::{self, message_bytes};
+use crate::sealed_message::{key, sealed_message};
+use crate::sealing::block;
+use crate::shares::SMALL_ORDER;
+
+#[test]
+fn every_seed_of_card_text_is_read_as_promised() {
+    replay("card_text", card_text);
+}
+
+#[test]
+fn every_seed_of_sealed_message_is_read_as_promised() {
+    replay("sealed_message", sealed_message);
+}
+
+#[test]
+fn every_seed_of_message_bytes_is_read_as_promised() {
+    replay("message_bytes", message_bytes);
+}
+
+#[test]
+fn the_seeds_are_made_from_valid_cards_and_messages() {
+    check_seeds("card_text", &card_seeds());
+    check_seeds("sealed_message", &sealed_seeds());
+    check_seeds("message_bytes", &message_seeds());
+}
+
+fn of_kind(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[kind], bytes].concat()
+}
+
+fn card_seeds() -> [(&'static str, Vec<u8>); 7] {
+    let plain = car().card(renewable(3));
+    let rich = car().card(crate::cards_read::rich());
+    let text = plain.to_string();
+    let mut negated = parts(&plain);
+    negated[1 + permanent_len("car") - 65] ^= 1;
+    [
+        ("card-as-text", of_kind(0, text.as_bytes())),
+        ("card-cut-short", of_kind(0, &text.as_bytes()[..200])),
+        ("card-as-bytes", of_kind(1, &body(&plain))),
+        ("card-of-later-version", of_kind(1, &[&[2], &body(&plain)[1..]].concat())),
+        ("parts-signed", of_kind(2, &parts(&plain))),
+        ("parts-with-prekeys-signed", of_kind(2, &parts(&rich))),
+        ("parts-for-the-negated-key-signed", of_kind(2, &negated)),
+    ]
+}
+
+/// The car's card without its signatures.
+fn parts(card: &Card) -> Vec<u8> {
+    let (bytes, len) = (body(card), permanent_len("car"));
+    let renewable = &bytes[len + SIGNATURE..bytes.len() - SIGNATURE];
+    assert_eq!(card_text::sign(&bytes[..len], renewable, car()), bytes);
+    [&[u8::try_from(len).unwrap()], &bytes[..len], renewable].concat()
+}
+
+fn sealed(tag: Option<Tag>) -> Sealed {
+    let (mut stream, id) =
+        (Stream::new(StreamId::from_bytes([5; 16])), NegotiationId::from_bytes([0x1d; 32]));
+    seal(&mut stream, id, block(201), tag, &key(), b"charge 11 kW", b"").unwrap()
+}
+
+/// Height 201, a tag or none, 7 bytes of associated data, 12 of plaintext, and the changes.
+fn to_seal(tagged: u8, changes: &[u8]) -> Vec<u8> {
+    let head = [&[0x1d; 32][..], &201u32.to_be_bytes(), &[9; 32], &[5; 16], &[tagged], &[0x7a; 16]].concat();
+    [&[2], &head[..], &[7, 12], b"meter 7charge 11 kW", changes].concat()
+}
+
+fn sealed_seeds() -> [(&'static str, Vec<u8>); 7] {
+    let tagged = sealed(Some(Tag::from_bytes([0x7a; 16])));
+    let untagged = sealed(None).to_bytes();
+    [
+        ("message-as-text", of_kind(0, tagged.to_string().as_bytes())),
+        ("message-with-tag", of_kind(1, &tagged.to_bytes())),
+        ("message-without-tag", of_kind(1, &untagged)),
+        ("message-cut-short", of_kind(1, &untagged[..90])),
+        ("sealed-and-unchanged", to_seal(1, &[])),
+        ("sealed-and-counter-changed", to_seal(0, &[0, 55, 1])),
+        ("sealed-and-ciphertext-changed", to_seal(0, &[0, 150, 128])),
+    ]
+}
+
+fn message_seeds() -> [(&'static str, Vec<u8>); 7] {
+    let [sequences, amounts] = [AnswerForm::Sequences, AnswerForm::Amounts].map(message_bytes::offer);
+    let own = sequences.to_bytes();
+    let (answer, _) = message_bytes::answer(sequences).unwrap();
+    let small_order = Vec::from_hex(SMALL_ORDER[3]).unwrap();
+    let mut wrong_tag = answer.to_bytes();
+    wrong_tag[48] ^= 1;
+    [
+        ("offer-in-sequences", of_kind(0, &own)),
+        ("offer-in-amounts", of_kind(0, &amounts.to_bytes())),
+        ("offer-of-small-order", of_kind(0, &of_kind(1, &small_order))),
+        ("offer-reflected", of_kind(0, &of_kind(1, answer.share()))),
+        ("answer", of_kind(1, &answer.to_bytes())),
+        ("answer-with-wrong-tag", of_kind(1, &wrong_tag)),
+        ("answer-that-is-the-offer", of_kind(1, &own)),
+    ]
+}

@@ -1,0 +1,415 @@
+#!/usr/bin/env python3
+"""Recomputes every value in vectors/*.json with keyway.py, an implementation written from docs/PROTOCOL.md.
+
+Needs Python 3.9 and nothing else. Says what differs; fails if anything does, or if a value was not looked at.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keyway
+import primitives
+from keyway import INITIATOR, RESPONDER, Binding, Card, Envelope, Parties, Refused, Transaction, outpoint
+
+# A sealed message is of the form that section 11 gives, or not; the code also says at which step it saw that.
+FORM = ("NotCose", "Header")
+
+
+class Case:
+    """An object of the file; remembers which of its entries were looked at."""
+
+    def __init__(self, entries):
+        self.entries = {key: wrapped(value) for key, value in entries.items()}
+        self.unseen = set(entries) - {"id", "comment"}
+
+    def __getitem__(self, key):
+        self.unseen.discard(key)
+        return self.entries[key]
+
+    def hex(self, key):
+        return None if self[key] is None else bytes.fromhex(self[key])
+
+    def compare(self, **computed):
+        for key, value in computed.items():
+            found = self[key]
+            value = value.hex() if isinstance(value, bytes) else value
+            if found != value:
+                raise Different(f"{key}: the file has {found}, and PROTOCOL.md gives {value}")
+
+    def compare_outcome(self, function, *arguments, **names):
+        """What the function returns, by the names of the entries that hold it, or why it refuses."""
+        try:
+            returned, error = function(*arguments), None
+        except Refused as refused:
+            returned, error = None, str(refused)
+        error = self["error"] if error == "Form" and self["error"] in FORM else error
+        self.compare(error=error, **{key: returned and pick(returned) for key, pick in names.items()})
+        return returned
+
+    def assert_all_seen(self):
+        for key, value in self.entries.items():
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, Case):
+                    part.assert_all_seen()
+        if self.unseen:
+            raise Different(f"not looked at: {', '.join(sorted(self.unseen))}")
+
+
+class Different(Exception):
+    pass
+
+
+def wrapped(value):
+    if isinstance(value, list):
+        return [wrapped(item) for item in value]
+    return Case(value) if isinstance(value, dict) else value
+
+
+# ------------------------------------------------------------------ derivation.json
+
+
+def check_derivation(case):
+    seed = keyway.Seed(case["mnemonic"], case["chain"], case.hex("challenge"))
+    names = "chain_id bip32_seed identity_secret identity_key k root sealing_secret sealing_key"
+    case.compare(**{name: getattr(seed, name) for name in names.split()})
+    prefix = keyway.CHAINS[case["chain"]].prefix
+    case.compare(
+        script=keyway.p2wpkh(seed.identity_key), address=primitives.p2wpkh_address(prefix, seed.identity_key)
+    )
+    for negotiation in case["negotiations"]:
+        s, n = seed.negotiation(negotiation["index"])
+        negotiation.compare(s=s, n=n)
+
+
+# ------------------------------------------------------------------ cards.json
+
+
+def check_valid_card(case):
+    seed = keyway.Seed(case["mnemonic"], case["chain"])
+    prekeys = [(prekey["suite"], prekey["last_height"], prekey.hex("key")) for prekey in case["prekeys"]]
+    card = Card(
+        case["name"], seed.chain_id, seed.identity_key, seed.sealing_key,
+        case["serial"], case["expiry"], case["suites"], case["carriers"], prekeys,
+    )  # fmt: skip
+    permanent, renewable = keyway.permanent_digest(card), keyway.renewable_digest(card)
+    case.compare(
+        permanent=keyway.permanent_bytes(card),
+        permanent_digest=permanent,
+        permanent_signature=primitives.schnorr_sign(seed.identity_secret, permanent),
+        renewable=keyway.renewable_bytes(card),
+        renewable_digest=renewable,
+        renewable_signature=primitives.schnorr_sign(seed.identity_secret, renewable),
+        text=keyway.card_text(card, seed.identity_secret),
+    )
+    if keyway.read_card(case["text"]) != card:
+        raise Different("the card is not read as it was written")
+
+
+def check_unreadable_card(case):
+    case.compare_outcome(keyway.read_card, case["text"])
+
+
+def check_accepted_card(case):
+    reader = case.hex("reader_chain_id"), case.hex("reader_key"), case["tip"]
+    case.compare_outcome(keyway.accept_card, case["text"], *reader, case["known"])
+
+
+# ------------------------------------------------------------------ authorship.json
+
+
+def check_authorship(case):
+    tx = Transaction(case.hex("tx"))
+    case.compare_outcome(
+        keyway.author, tx, case["amount"], author=lambda author: author, txid=lambda _: tx.txid()
+    )
+
+
+# ------------------------------------------------------------------ negotiation.json
+
+
+def parties(case):
+    keys = "chain_id carrier initiator_key responder_key initiator_digest responder_digest input0"
+    return Parties(*(case[key] if key == "carrier" else case.hex(key) for key in keys.split()))
+
+
+def check_answering(case):
+    arguments = parties(case), case.hex("offer"), case.hex("anchor"), case.hex("n")
+    picks = {"answer": lambda pair: pair[0], "fingerprint": lambda pair: pair[1].fingerprint}
+    case.compare_outcome(keyway.answer_offer, *arguments, **picks)
+
+
+def check_reading_an_answer(case):
+    form, _ = keyway.read_offer(case.hex("offer"))
+    case.compare(offer=keyway.make_offer(parties(case), form, case.hex("n")))
+    arguments = parties(case), case.hex("offer"), case.hex("answer"), case.hex("anchor")[:32], case.hex("n")
+    case.compare_outcome(keyway.handle_answer, *arguments, fingerprint=lambda keys: keys.fingerprint)
+
+
+# ------------------------------------------------------------------ value.json
+
+
+def check_layout(case):
+    chain, length = case["chain"], case["len"]
+    c = keyway.largest_c(chain, length, case["price"])
+    outputs = None if c is None else keyway.data_outputs(length, c) + 2
+    case.compare(least_price=keyway.least_price(chain, length), c=c, outputs=outputs)
+
+
+def check_run(case):
+    message, price = case.hex("message"), case["price"]
+    binding = Binding(case["chain"], case.hex("input0"), case.hex("author"), case.hex("recipient"))
+    c = keyway.largest_c(binding.chain, len(message), price)
+    checksum = keyway.value_checksum(binding, message)
+    case.compare(checksum=checksum, c=c, amounts=keyway.run_amounts(binding, message, price, c))
+
+
+def check_reading_a_run(case):
+    tx, chain, recipient = Transaction(case.hex("tx")), case["chain"], case.hex("recipient")
+    author = keyway.author(tx, case["amount"])
+    case.compare_outcome(
+        keyway.read_run, tx, chain, author, recipient,
+        message=lambda run: run.message, anchor=lambda run: outpoint(tx.txid(), run.first),
+    )  # fmt: skip
+
+
+def check_sequences(case):
+    case.compare(sequences=keyway.sequence_numbers(case.hex("message"), case["run_outputs"]))
+
+
+def check_collecting(case):
+    tx, chain, initiator = Transaction(case.hex("tx")), case["chain"], case.hex("initiator")
+    responder = keyway.author(tx, case["amount"])
+    run = [outpoint(case.hex("run_txid"), index) for index in range(case["run_outputs"])]
+
+    def read():
+        if case["form"] == "sequences":
+            return keyway.read_in_sequences(tx, run, keyway.ANSWER_LEN)
+        return keyway.read_in_amounts(tx, run, keyway.ANSWER_LEN, chain, responder, initiator).message
+
+    case.compare_outcome(read, message=lambda message: message)
+
+
+# ------------------------------------------------------------------ sealed.json
+
+
+def check_sealed(case):
+    envelope = Envelope(
+        case.hex("negotiation_id"), case["height"], case.hex("block"),
+        case.hex("stream"), case["counter"], case.hex("initiator_tag"),
+    )  # fmt: skip
+    sk, plaintext, aad = case.hex("sk"), case.hex("plaintext"), case.hex("aad")
+    message = keyway.seal(envelope, sk, plaintext, aad)
+    message_key = keyway.message_key(sk, envelope.stream)
+    case.compare(message_key=message_key, message=message, text=keyway.sealed_text(message))
+    if keyway.open_sealed(message, sk, aad) != plaintext or keyway.read_sealed(message)[0] != envelope:
+        raise Different("the message is not opened as it was sealed")
+
+
+def check_unreadable_message(case):
+    case.compare_outcome(keyway.read_sealed_text, case["text"])
+
+
+def check_unopened(case):
+    case.compare_outcome(keyway.open_sealed, case.hex("message"), case.hex("sk"), case.hex("aad"))
+
+
+# ------------------------------------------------------------------ runs.json
+
+
+class WholeRun:
+    """Both sides: what each computes from its mnemonic, the other's card and the transactions."""
+
+    def __init__(self, case):
+        self.case, self.chain = case, case["chain"]
+        self.form = {"sequences": keyway.SEQUENCES, "amounts": keyway.AMOUNTS}[case["form"]]
+        self.initiator, self.responder = (self.party(case[role]) for role in ("initiator", "responder"))
+        self.ids = self.parties(case["offer"].hex("input0"))
+
+    def party(self, party):
+        seed = keyway.Seed(party["mnemonic"], self.chain)
+        party.compare(identity_key=seed.identity_key, n=seed.negotiation(party["index"])[1])
+        card = keyway.read_card(party["card"])
+        owner = seed.chain_id, seed.identity_key, seed.sealing_key
+        if (card.chain_id, card.identity_key, card.sealing_key) != owner:
+            raise Different("the card is another party's")
+        party.compare(
+            permanent_digest=keyway.permanent_digest(card), card=keyway.card_text(card, seed.identity_secret)
+        )
+        return party
+
+    def parties(self, input0):
+        sides = self.initiator, self.responder
+        keys, digests = ([side.hex(key) for side in sides] for key in ("identity_key", "permanent_digest"))
+        return Parties(keyway.chain_id(self.chain), keyway.VALUE, *keys, *digests, input0)
+
+    def check(self):
+        self.check_offer(self.case["offer"])
+        self.check_answer(self.case["answer"])
+        self.case["keys"].compare(
+            **{
+                name: getattr(self.keys, name)
+                for name in "responder_tag initiator_tag master_key exporter_key fingerprint".split()
+            }
+        )
+        self.check_blocks(self.case["blocks"])
+        for message in self.case["messages"]:
+            self.check_message(message)
+
+    def check_offer(self, offer):
+        ids, price = self.ids, self.case["price"]
+        message = keyway.make_offer(ids, self.form, self.initiator.hex("n"))
+        binding = Binding(self.chain, ids.input0, ids.initiator_key, ids.responder_key)
+        c = keyway.largest_c(self.chain, len(message), price)
+        secret = keyway.share_secret(
+            self.initiator.hex("n"), keyway.negotiation_id(ids), b"", ids.responder_key
+        )
+        offer.compare(
+            negotiation_id=keyway.negotiation_id(ids),
+            share_secret=secret,
+            message=message,
+            checksum=keyway.value_checksum(binding, message),
+            c=c,
+            amounts=keyway.run_amounts(binding, message, price, c),
+        )
+        self.check_offer_tx(offer, Transaction(offer.hex("tx")))
+
+    def check_offer_tx(self, offer, tx):
+        author = keyway.author(tx, offer["input0_amount"])
+        run = keyway.read_run(tx, self.chain, author, self.ids.responder_key)
+        self.offer, self.txid = run, tx.txid()
+        self.coins = [outpoint(self.txid, run.first + index) for index in range(len(run.amounts))]
+        self.compare_author(author, self.ids.initiator_key)
+        offer.compare(
+            txid=self.txid, anchor=self.coins[0], input0=tx.inputs[0].outpoint,
+            message=run.message, c=run.c, amounts=run.amounts,
+        )  # fmt: skip
+
+    def check_answer(self, answer):
+        ids, n, offer = self.ids, self.responder.hex("n"), self.offer.message
+        message, keys = keyway.answer_offer(ids, offer, self.coins[0], n)
+        secret = keyway.share_secret(n, keyway.negotiation_id(ids), self.coins[0], ids.initiator_key)
+        answer.compare(
+            message=message,
+            share_secret=secret,
+            shared_secret=primitives.x25519(secret, keyway.read_offer(offer)[1]),
+            transcript=keys.transcript,
+            prk=keys.prk,
+            responder_tag_key=keys.responder_tag_key,
+            initiator_tag_key=keys.initiator_tag_key,
+        )
+        tx = Transaction(answer.hex("tx"))
+        for index, amount in enumerate(self.offer.amounts):
+            self.compare_author(keyway.author(tx, amount, index), ids.responder_key)
+        read = self.read_in_sequences if self.form == keyway.SEQUENCES else self.read_in_amounts
+        found = read(answer, tx, message)
+        answer.compare(txid=tx.txid(), sequences=[txin.sequence for txin in tx.inputs], message=found)
+        self.keys = keyway.handle_answer(ids, offer, found, self.txid, self.initiator.hex("n"))
+
+    def read_in_sequences(self, answer, tx, message):
+        numbers = keyway.sequence_numbers(message, len(tx.inputs))
+        answer.compare(sequences=numbers, checksum=None, c=None, amounts=[])
+        return keyway.read_in_sequences(tx, self.coins, keyway.ANSWER_LEN)
+
+    def read_in_amounts(self, answer, tx, message):
+        price = keyway.least_price(self.chain, len(message))
+        c = keyway.largest_c(self.chain, len(message), price)
+        binding = Binding(self.chain, self.coins[0], self.ids.responder_key, self.ids.initiator_key)
+        answer.compare(
+            checksum=keyway.value_checksum(binding, message),
+            c=c,
+            amounts=keyway.run_amounts(binding, message, price, c),
+        )
+        sides = self.chain, self.ids.responder_key, self.ids.initiator_key
+        back = keyway.read_in_amounts(tx, self.coins, keyway.ANSWER_LEN, *sides)
+        answer.compare(c=back.c, amounts=back.amounts)
+        return back.message
+
+    def compare_author(self, found, expected):
+        if found != expected:
+            raise Different(f"speaks for {found.hex()} instead of {expected.hex()}")
+
+    def check_blocks(self, blocks):
+        ck = self.keys.master_key
+        self.blocks = {}
+        for nth, block in enumerate(blocks):
+            height, block_hash = block["height"], block.hex("hash")
+            ck = keyway.next_chain_key(ck, block_hash) if nth else ck
+            sks = {role: keyway.session_key(ck, role, height) for role in (INITIATOR, RESPONDER)}
+            block.compare(ck=ck, sk_initiator=sks[INITIATOR], sk_responder=sks[RESPONDER])
+            self.blocks[height] = block_hash, sks
+
+    def check_message(self, message):
+        direction = {"initiator": INITIATOR, "responder": RESPONDER}[message["from"]]
+        tag = self.keys.initiator_tag if direction == INITIATOR else None
+        block_hash, sks = self.blocks[message["height"]]
+        stream, counter = message.hex("stream"), message["counter"]
+        id_ = keyway.negotiation_id(self.ids)
+        envelope = Envelope(id_, message["height"], block_hash, stream, counter, tag)
+        plaintext, aad = message.hex("plaintext"), message.hex("aad")
+        message.compare(text=keyway.sealed_text(keyway.seal(envelope, sks[direction], plaintext, aad)))
+
+
+# ------------------------------------------------------------------ all of it
+
+FILES = {
+    "derivation.json": {"cases": check_derivation},
+    "cards.json": {
+        "valid": check_valid_card,
+        "unreadable": check_unreadable_card,
+        "reading": check_accepted_card,
+    },
+    "authorship.json": {"cases": check_authorship},
+    "negotiation.json": {"answering": check_answering, "reading": check_reading_an_answer},
+    "value.json": {
+        "layouts": check_layout,
+        "runs": check_run,
+        "reading": check_reading_a_run,
+        "sequences": check_sequences,
+        "answers": check_collecting,
+    },
+    "sealed.json": {
+        "sealed": check_sealed,
+        "unreadable": check_unreadable_message,
+        "unopened": check_unopened,
+    },
+    "runs.json": {"cases": lambda case: WholeRun(case).check()},
+}
+
+
+def main():
+    folder = Path(__file__).resolve().parent
+    found = {path.name for path in folder.glob("*.json")}
+    if found != set(FILES):
+        sys.exit(f"vectors/ holds {sorted(found)}; this program checks {sorted(FILES)}")
+    failures = sum(check_file(folder / name, sections) for name, sections in FILES.items())
+    if failures:
+        sys.exit(f"{failures} cases differ")
+
+
+def check_file(path, sections):
+    vectors = json.loads(path.read_text())
+    if set(vectors) != set(sections):
+        sys.exit(f"{path.name} holds {sorted(vectors)}; this program checks {sorted(sections)}")
+    outcomes = [
+        passes(f"{path.name}, {section}, {case['id']}", check, case)
+        for section, check in sections.items()
+        for case in vectors[section]
+    ]
+    print(f"{path.name}: {outcomes.count(True)} of {len(outcomes)} cases agree")
+    return outcomes.count(False)
+
+
+def passes(where, check, entries):
+    case = Case(entries)
+    try:
+        check(case)
+        case.assert_all_seen()
+    except (Different, Refused, primitives.Invalid) as error:
+        print(f"{where}: {type(error).__name__}: {error}")
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,764 @@
+"""The Keyway protocol once more, written from docs/PROTOCOL.md alone; its section numbers head each part."""
+
+import hashlib
+import struct
+from collections import namedtuple
+
+import primitives
+from primitives import Invalid, hkdf_expand, hmac_sha256, sha256
+
+
+class Refused(Exception):
+    """What the document refuses, with the name that vectors/README.md gives the reason."""
+
+
+# ------------------------------------------------------------------ 2. Conventions
+
+
+def u8(number):
+    return number.to_bytes(1, "big")
+
+
+def u16(number):
+    return number.to_bytes(2, "big")
+
+
+def u32(number):
+    return number.to_bytes(4, "big")
+
+
+def u64(number):
+    return number.to_bytes(8, "big")
+
+
+def prefixed(label, parts):
+    return b"".join(u32(len(part)) + part for part in [b"keyway/1 " + label.encode(), *parts])
+
+
+def H(label, *parts):
+    return sha256(prefixed(label, parts))
+
+
+def expand(key, label, *parts, length=32):
+    return hkdf_expand(key, prefixed(label, parts), length)
+
+
+def extract(salt, ikm):
+    return hmac_sha256(salt, ikm)
+
+
+Chain = namedtuple("Chain", "genesis floor coin_type prefix")
+BITCOIN_TESTS = (1000, 1, "tb")
+CHAINS = {
+    "bitcoin": Chain("000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f", 1000, 0, "bc"),
+    "testnet4": Chain("00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043", 1000, 1, "tb"),
+    "signet": Chain("00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6", 1000, 1, "tb"),
+    "regtest": Chain("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206", 1000, 1, "bcrt"),
+    "litecoin": Chain("12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2", 6000, 2, "ltc"),
+    "litecoin-testnet": Chain(
+        "4966625a4b2851d9fdee139e56211a0d88575f59ed816ff5e6a63deb4e3e29a0", 6000, 1, "tltc"
+    ),
+    "litecoin-regtest": Chain(
+        "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9", 6000, 1, "rltc"
+    ),
+}
+
+
+def chain_id(name, challenge=None):
+    """2.1"""
+    genesis = bytes.fromhex(CHAINS[name].genesis)[::-1]
+    return genesis if challenge is None else sha256(b"keyway/1 signet" + genesis + challenge)
+
+
+# ------------------------------------------------------------------ 3. Identity
+
+
+def bip39_seed(mnemonic):
+    return hashlib.pbkdf2_hmac("sha512", mnemonic.encode(), b"mnemonic", 2048)
+
+
+class Seed:
+    """3.1"""
+
+    def __init__(self, mnemonic, chain, challenge=None):
+        self.chain_id = chain_id(chain, challenge)
+        self.bip32_seed = bip39_seed(mnemonic)
+        coin = CHAINS[chain].coin_type
+        identity_path = [(84, True), (coin, True), (0, True), (0, False), (0, False)]
+        self.identity_secret = primitives.bip32_derive(self.bip32_seed, identity_path)
+        self.identity_key = primitives.public_key(self.identity_secret)
+        self.k = primitives.bip32_derive(self.bip32_seed, [(27511, True), (coin, True), (0, True)])
+        self.root = extract(b"keyway/1 root", self.k)
+        self.sealing_secret = expand(self.root, "sealing key", self.chain_id)
+        self.sealing_key = primitives.x25519(self.sealing_secret)
+        self.s = expand(self.root, "negotiation chain", self.chain_id)
+
+    def negotiation(self, index):
+        """s(i) and n(i) of 3.2."""
+        s = self.s
+        for _ in range(index):
+            s = expand(s, "next")
+        return s, expand(s, "negotiation")
+
+
+def p2wpkh(key):
+    return b"\x00\x14" + primitives.hash160(key)
+
+
+def derive(n, purpose, negotiation_id, anchor, recipient):
+    """3.2, with empty aad and plaintext."""
+    return expand(n, "derive", purpose.encode(), negotiation_id, anchor, recipient, b"", sha256(b""))
+
+
+# ------------------------------------------------------------------ 4. Cards
+
+CARD_PREFIX = "keyway-card:"
+Card = namedtuple("Card", "name chain_id identity_key sealing_key serial expiry suites carriers prekeys")
+
+
+def permanent_bytes(card):
+    name = card.name.encode()
+    return u8(len(name)) + name + card.chain_id + card.identity_key + card.sealing_key
+
+
+def renewable_bytes(card):
+    lists = b"".join(u8(len(numbers)) + bytes(numbers) for numbers in (card.suites, card.carriers))
+    prekeys = b"".join(u8(suite) + u32(last) + u16(len(key)) + key for suite, last, key in card.prekeys)
+    return u32(card.serial) + u32(card.expiry) + lists + u8(len(card.prekeys)) + prekeys
+
+
+def permanent_digest(card):
+    return H("card permanent", b"\x01" + permanent_bytes(card))
+
+
+def renewable_digest(card):
+    return H("card renewable", permanent_digest(card), renewable_bytes(card))
+
+
+def card_text(card, secret):
+    first = primitives.schnorr_sign(secret, permanent_digest(card))
+    second = primitives.schnorr_sign(secret, renewable_digest(card))
+    data = b"\x01" + permanent_bytes(card) + first + renewable_bytes(card) + second
+    return CARD_PREFIX + primitives.base64url_encode(data + sha256(data)[:4])
+
+
+class Reader:
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, length):
+        if length > len(self.data):
+            raise Refused("CutShort")
+        taken, self.data = self.data[:length], self.data[length:]
+        return taken
+
+    def number(self, length):
+        return int.from_bytes(self.take(length), "big")
+
+    def count(self):
+        count = self.number(1)
+        if count > 16:
+            raise Refused("TooManyEntries")
+        return count
+
+
+def text_bytes(text, prefix):
+    text = text.strip()
+    if not text.startswith(prefix):
+        raise Refused("Prefix")
+    try:
+        return primitives.base64url_decode(text[len(prefix) :])
+    except Invalid:
+        raise Refused("Alphabet") from None
+
+
+def read_card(text):
+    data = text_bytes(text, CARD_PREFIX)
+    if len(data) > 65536 + 4:
+        raise Refused("TooLong")
+    if len(data) < 4:
+        raise Refused("CutShort")
+    if sha256(data[:-4])[:4] != data[-4:]:
+        raise Refused("Checksum")
+    reader = Reader(data[:-4])
+    if reader.number(1) != 1:
+        raise Refused("UnknownVersion")
+    permanent = read_permanent(reader)
+    first = reader.take(64)
+    card = Card(*permanent, *read_renewable(reader))
+    second = reader.take(64)
+    if reader.data:
+        raise Refused("TrailingBytes")
+    verify_card(card, first, second)
+    return card
+
+
+def read_permanent(reader):
+    name = reader.take(reader.number(1))
+    characters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+    if not 1 <= len(name) <= 32 or set(name) - set(characters) or name[0] in b"._-":
+        raise Refused("BadName")
+    genesis, key = reader.take(32), reader.take(33)
+    try:
+        primitives.parse_key(key)
+    except Invalid:
+        raise Refused("BadKey") from None
+    return name.decode(), genesis, key, reader.take(32)
+
+
+def read_renewable(reader):
+    serial, expiry = reader.number(4), reader.number(4)
+    suites, carriers = (list(reader.take(reader.count())) for _ in range(2))
+    prekeys = [
+        (reader.number(1), reader.number(4), reader.take(reader.number(2))) for _ in range(reader.count())
+    ]
+    return serial, expiry, suites, carriers, prekeys
+
+
+def verify_card(card, first, second):
+    key = card.identity_key[1:]
+    if not primitives.schnorr_verify(key, permanent_digest(card), first):
+        raise Refused("PermanentSignature")
+    if not primitives.schnorr_verify(key, renewable_digest(card), second):
+        raise Refused("RenewableSignature")
+
+
+def accept_card(text, reader_chain_id, reader_key, tip, known_texts):
+    """4.2"""
+    card = read_card(text)
+    if card.chain_id != reader_chain_id:
+        raise Refused("ForeignChain")
+    if card.identity_key == reader_key:
+        raise Refused("Own")
+    if card.expiry < tip:
+        raise Refused("Expired")
+    for known_text in known_texts:
+        accept_beside(card, text, read_card(known_text), known_text)
+
+
+def accept_beside(card, text, known, known_text):
+    if known.identity_key != card.identity_key:
+        if known.name == card.name:
+            raise Refused("NameTaken")
+        return
+    if permanent_bytes(known) != permanent_bytes(card):
+        raise Refused("OtherPermanentPart")
+    if card.serial < known.serial:
+        raise Refused("Older")
+    if card.serial == known.serial and text != known_text:
+        raise Refused("SameSerial")
+
+
+# ------------------------------------------------------------------ Bitcoin transactions
+
+Input = namedtuple("Input", "outpoint script_sig sequence witness")
+Output = namedtuple("Output", "amount script")
+
+
+class Transaction:
+    """BIP144, read to its last byte."""
+
+    def __init__(self, raw):
+        self.at, self.raw = 0, raw
+        self.version = self.integer(4)
+        segwit = raw[4:6] == b"\0\1"
+        self.at += 2 * segwit
+        inputs = [(self.take(36), self.string(), self.integer(4)) for _ in range(self.compact())]
+        self.outputs = [Output(self.integer(8), self.string()) for _ in range(self.compact())]
+        witnesses = [[self.string() for _ in range(self.compact())] if segwit else [] for _ in inputs]
+        self.inputs = [Input(*fields, witness) for fields, witness in zip(inputs, witnesses)]
+        self.lock_time = self.integer(4)
+        if self.at != len(raw):
+            raise Invalid
+
+    def take(self, length):
+        self.at += length
+        if self.at > len(self.raw):
+            raise Invalid
+        return self.raw[self.at - length : self.at]
+
+    def integer(self, length):
+        return int.from_bytes(self.take(length), "little")
+
+    def compact(self):
+        first = self.integer(1)
+        return first if first < 0xFD else self.integer({0xFD: 2, 0xFE: 4, 0xFF: 8}[first])
+
+    def string(self):
+        return self.take(self.compact())
+
+    def serialized_outputs(self):
+        return b"".join(struct.pack("<Q", amount) + var_string(script) for amount, script in self.outputs)
+
+    def txid(self):
+        inputs = b"".join(
+            txin.outpoint + var_string(txin.script_sig) + struct.pack("<I", txin.sequence)
+            for txin in self.inputs
+        )
+        outputs = compact_size(len(self.outputs)) + self.serialized_outputs()
+        inside = compact_size(len(self.inputs)) + inputs + outputs
+        return primitives.double_sha256(
+            struct.pack("<I", self.version) + inside + struct.pack("<I", self.lock_time)
+        )
+
+    def bip143_digest(self, index, key, amount):
+        """SIGHASH_ALL, for a P2WPKH coin of `key`."""
+        digest = primitives.double_sha256
+        own = self.inputs[index]
+        sequences = b"".join(struct.pack("<I", txin.sequence) for txin in self.inputs)
+        return digest(
+            struct.pack("<I", self.version)
+            + digest(b"".join(txin.outpoint for txin in self.inputs))
+            + digest(sequences)
+            + own.outpoint
+            + b"\x19\x76\xa9\x14" + primitives.hash160(key) + b"\x88\xac"
+            + struct.pack("<QI", amount, own.sequence)
+            + digest(self.serialized_outputs())
+            + struct.pack("<II", self.lock_time, 1)
+        )
+
+
+def compact_size(number):
+    return u8(number) if number < 0xFD else b"\xfd" + struct.pack("<H", number)
+
+
+def var_string(data):
+    return compact_size(len(data)) + data
+
+
+def outpoint(txid, index):
+    return txid + struct.pack("<I", index)
+
+
+# ------------------------------------------------------------------ 5. Authorship
+
+
+def author(tx, amount, index=0):
+    """Whom input 0 speaks for; in whole runs the other inputs too are signed in this way."""
+    if tx.inputs[index].outpoint == bytes(32) + b"\xff" * 4:
+        raise Refused("NoInput")
+    if tx.inputs[index].script_sig or len(tx.inputs[index].witness) != 2:
+        raise Refused("NotP2wpkh")
+    signature, key = tx.inputs[index].witness
+    try:
+        primitives.parse_key(key)
+    except Invalid:
+        raise Refused("InvalidKey") from None
+    r, s = read_signature(signature)
+    if not primitives.ecdsa_verify(key, tx.bip143_digest(index, key, amount), r, s):
+        raise Refused("WrongSignature")
+    return key
+
+
+def read_signature(signature):
+    if signature[-1:] in (b"\x02", b"\x03", b"\x81", b"\x82", b"\x83"):
+        raise Refused("OpenSighash")
+    if signature[-1:] != b"\x01":
+        raise Refused("MalformedSignature")
+    try:
+        return primitives.parse_der(signature[:-1])
+    except Invalid:
+        raise Refused("MalformedSignature") from None
+
+
+# ------------------------------------------------------------------ 6. Messages
+
+X25519 = 1
+SEQUENCES, AMOUNTS = 0, 1
+OFFER_LEN, ANSWER_LEN = 1 + 32, 1 + 32 + 16
+
+
+def offer_bytes(form, share):
+    return u8(64 * form + X25519) + share
+
+
+def answer_bytes(share, tag):
+    return u8(128 + X25519) + share + tag
+
+
+def read_offer(message):
+    """Form and share A."""
+    check_message(message, lambda head: head < 128, OFFER_LEN)
+    return message[0] // 64, message[1:]
+
+
+def read_answer(message):
+    """Share B and the tag."""
+    check_message(message, lambda head: 128 <= head < 192, ANSWER_LEN)
+    return message[1:33], message[33:]
+
+
+def check_message(message, is_head, length):
+    if not message:
+        raise Refused("Empty")
+    if not is_head(message[0]):
+        raise Refused("Kind")
+    if message[0] % 64 != X25519:
+        raise Refused("UnknownSuite")
+    if len(message) != length:
+        raise Refused("Length")
+
+
+def share_secret(n, negotiation_id, anchor, recipient):
+    return derive(n, "x25519 share", negotiation_id, anchor, recipient)
+
+
+def agree(secret, theirs):
+    own = primitives.x25519(secret)
+    if primitives.decode_u(own) == primitives.decode_u(theirs):
+        raise Refused("Reflected")
+    shared = primitives.x25519(secret, theirs)
+    if shared == bytes(32):
+        raise Refused("SmallOrder")
+    return shared
+
+
+# ------------------------------------------------------------------ 7. Carriers
+
+VALUE = 1
+UNUSED = 0xFFFFFFFD
+Binding = namedtuple("Binding", "chain input0 author recipient")
+Run = namedtuple("Run", "message c first amounts")
+
+
+def groups(data, width):
+    """A byte string as groups of bits."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    bits += "0" * (-len(bits) % width)
+    return [int(bits[at : at + width], 2) for at in range(0, len(bits), width)]
+
+
+def join(numbers, width, length):
+    bits = "".join(f"{number:0{width}b}" for number in numbers)
+    if int(bits[8 * length :] or "0", 2):
+        raise Refused("Padding")
+    return int(bits[: 8 * length], 2).to_bytes(length, "big")
+
+
+def data_outputs(length, c):
+    return -(-8 * (length + 5) // c)
+
+
+def worst_case(chain, length, c):
+    k = data_outputs(length, c)
+    return (k + 2) * CHAINS[chain].floor + 32 * length + c + k * (2**c - 1)
+
+
+def least_price(chain, length):
+    return min(worst_case(chain, length, c) for c in range(1, 31))
+
+
+def largest_c(chain, length, price):
+    fitting = [c for c in range(1, 31) if worst_case(chain, length, c) <= price]
+    return max(fitting, default=None)
+
+
+def value_checksum(binding, message):
+    chain, input0, author_key, recipient = binding
+    return H("value checksum", chain_id(chain), input0, author_key, recipient, message)[:5]
+
+
+def run_amounts(binding, message, price, c):
+    """7.1"""
+    floor = CHAINS[binding.chain].floor
+    numbers = [32 * len(message) + c] + groups(message + value_checksum(binding, message), c)
+    amounts = [floor + number for number in numbers]
+    return amounts + [price - sum(amounts)]
+
+
+def read_run(tx, chain, author_key, recipient):
+    """A run; None where the outputs to the recipient do not even look like one."""
+    own = [index for index, output in enumerate(tx.outputs) if output.script == p2wpkh(recipient)]
+    # One byte at c = 30 takes four outputs, and no run has fewer.
+    if len(own) < 4:
+        return None
+    amounts = [tx.outputs[index].amount for index in own]
+    floor = CHAINS[chain].floor
+    length, c = divmod(amounts[0] - floor, 32)
+    if not (1 <= c <= 30 and 1 <= length <= 4095):
+        return None
+    if len(own) != data_outputs(length, c) + 2:
+        raise Refused("Count")
+    if own[-1] - own[0] != len(own) - 1:
+        raise Refused("Interrupted")
+    data = [amount - floor for amount in amounts[1:-1]]
+    if any(not 0 <= number < 2**c for number in data) or amounts[-1] < floor:
+        raise Refused("OutOfRange")
+    joined = join(data, c, length + 5)
+    message, checksum = joined[:length], joined[length:]
+    if checksum != value_checksum(Binding(chain, tx.inputs[0].outpoint, author_key, recipient), message):
+        raise Refused("Checksum")
+    return Run(message, c, own[0], amounts)
+
+
+def sequence_numbers(message, run_outputs):
+    """7.2"""
+    carrying = [2**31 + group for group in groups(message, 31)]
+    return carrying + [UNUSED] * (run_outputs - len(carrying))
+
+
+def check_collecting(tx, run):
+    if tx.version != 2:
+        raise Refused("Version")
+    if len(tx.inputs) < len(run):
+        raise Refused("InputsMissing")
+    if [txin.outpoint for txin in tx.inputs[: len(run)]] != run:
+        raise Refused("WrongInput")
+
+
+def read_in_sequences(tx, run, length):
+    """7.2"""
+    check_collecting(tx, run)
+    numbers = [txin.sequence for txin in tx.inputs]
+    carrying = -(-8 * length // 31)
+    if len(run) < carrying:
+        raise Refused("RunTooShort")
+    if any(number != UNUSED for number in numbers[carrying:]):
+        raise Refused("Unused")
+    if any(number < 2**31 for number in numbers[:carrying]):
+        raise Refused("NoData")
+    return join([number - 2**31 for number in numbers[:carrying]], 31, length)
+
+
+def read_in_amounts(tx, run, length, chain, responder, initiator):
+    """7.3"""
+    check_collecting(tx, run)
+    if any(txin.sequence != UNUSED for txin in tx.inputs):
+        raise Refused("Sequence")
+    back = read_run(tx, chain, responder, initiator)
+    if back is None:
+        raise Refused("NoRun")
+    if len(back.message) != length:
+        raise Refused("Length")
+    if sum(back.amounts) != least_price(chain, length):
+        raise Refused("Price")
+    return back
+
+
+# ------------------------------------------------------------------ 8. and 9.1. Transcript, keys, ids
+
+Parties = namedtuple(
+    "Parties", "chain_id carrier initiator_key responder_key initiator_digest responder_digest input0"
+)
+
+
+def negotiation_id(parties):
+    return H("negotiation", parties.chain_id, parties.initiator_key, parties.responder_key, parties.input0)
+
+
+def transcript(parties, offer_txid, offer, answer_without_tag):
+    return H(
+        "transcript",
+        parties.chain_id,
+        u8(offer[0] % 64),
+        u8(parties.carrier),
+        parties.initiator_key,
+        parties.responder_key,
+        parties.initiator_digest,
+        parties.responder_digest,
+        offer_txid,
+        parties.input0,
+        offer,
+        answer_without_tag,
+    )
+
+
+class Keys:
+    """8"""
+
+    def __init__(self, th, shared):
+        self.transcript = th
+        self.prk = extract(th, shared)
+        self.master_key = expand(self.prk, "master key")
+        self.exporter_key = expand(self.prk, "exporter")
+        self.initiator_tag_key = expand(self.prk, "confirm initiator")
+        self.responder_tag_key = expand(self.prk, "confirm responder")
+        self.fingerprint = expand(self.prk, "fingerprint", length=8)
+        self.initiator_tag = hmac_sha256(self.initiator_tag_key, th)[:16]
+        self.responder_tag = hmac_sha256(self.responder_tag_key, th)[:16]
+
+
+def make_offer(parties, form, n):
+    secret = share_secret(n, negotiation_id(parties), b"", parties.responder_key)
+    return offer_bytes(form, primitives.x25519(secret))
+
+
+def answer_offer(parties, offer, anchor, n):
+    """The responder's answer and keys."""
+    _, theirs = read_offer(offer)
+    secret = share_secret(n, negotiation_id(parties), anchor, parties.initiator_key)
+    share = primitives.x25519(secret)
+    shared = agree(secret, theirs)
+    keys = Keys(transcript(parties, anchor[:32], offer, u8(128 + X25519) + share), shared)
+    return answer_bytes(share, keys.responder_tag), keys
+
+
+def handle_answer(parties, offer, answer, offer_txid, n):
+    """The initiator's keys."""
+    share, tag = read_answer(answer)
+    secret = share_secret(n, negotiation_id(parties), b"", parties.responder_key)
+    keys = Keys(transcript(parties, offer_txid, offer, answer[:-16]), agree(secret, share))
+    if keys.responder_tag != tag:
+        raise Refused("WrongTag")
+    return keys
+
+
+# ------------------------------------------------------------------ 10. Session keys
+
+INITIATOR, RESPONDER = 1, 2
+
+
+def next_chain_key(ck, block):
+    return extract(block, ck)
+
+
+def session_key(ck, direction, height):
+    return expand(ck, "session", u8(direction), u32(height))
+
+
+# ------------------------------------------------------------------ 11. Sealed messages
+
+SEALED_PREFIX = "keyway-sealed:"
+Envelope = namedtuple("Envelope", "negotiation_id height block stream counter initiator_tag")
+
+
+def cbor_head(major, number):
+    """RFC 8949, 4.2.1."""
+    if number < 24:
+        return u8(32 * major + number)
+    size = next(size for size in range(4) if number < 2 ** (8 * 2**size))
+    return u8(32 * major + 24 + size) + number.to_bytes(2**size, "big")
+
+
+def cbor_bytes(data):
+    return cbor_head(2, len(data)) + data
+
+
+def protected_header(envelope):
+    entries = [
+        cbor_head(0, 1) + cbor_head(0, 24),
+        cbor_head(0, 4) + cbor_bytes(envelope.negotiation_id),
+        cbor_head(0, 5) + cbor_bytes(bytes(4) + u64(envelope.counter)),
+        cbor_head(1, 65537 - 1) + cbor_head(0, envelope.height),
+        cbor_head(1, 65538 - 1) + cbor_bytes(envelope.block),
+        cbor_head(1, 65539 - 1) + cbor_bytes(envelope.stream),
+    ]
+    if envelope.initiator_tag is not None:
+        entries.append(cbor_head(1, 65540 - 1) + cbor_bytes(envelope.initiator_tag))
+    return cbor_head(5, len(entries)) + b"".join(entries)
+
+
+def sealed_bytes(envelope, ciphertext):
+    parts = cbor_bytes(protected_header(envelope)) + b"\xa0" + cbor_bytes(ciphertext)
+    return cbor_head(6, 16) + cbor_head(4, 3) + parts
+
+
+def message_key(sk, stream):
+    return expand(sk, "message key", stream)
+
+
+def encryption_inputs(envelope, sk, aad):
+    """Key, nonce, and RFC 9052's Enc_structure."""
+    structure = cbor_head(4, 3) + cbor_head(3, 8) + b"Encrypt0"
+    structure += cbor_bytes(protected_header(envelope)) + cbor_bytes(aad)
+    return message_key(sk, envelope.stream), bytes(4) + u64(envelope.counter), structure
+
+
+def seal(envelope, sk, plaintext, aad):
+    key, nonce, structure = encryption_inputs(envelope, sk, aad)
+    return sealed_bytes(envelope, primitives.aead_encrypt(key, nonce, plaintext, structure))
+
+
+def sealed_text(message):
+    return SEALED_PREFIX + primitives.base64url_encode(message)
+
+
+def open_sealed(message, sk, aad):
+    envelope, ciphertext = read_sealed(message)
+    key, nonce, structure = encryption_inputs(envelope, sk, aad)
+    try:
+        return primitives.aead_decrypt(key, nonce, ciphertext, structure)
+    except Invalid:
+        raise Refused("OpenError") from None
+
+
+def read_sealed_text(text):
+    return read_sealed(text_bytes(text, SEALED_PREFIX))
+
+
+def read_sealed(message):
+    """Envelope and ciphertext; what is written anew from them must be the same message."""
+    try:
+        outer = CborReader(message)
+        outer.expect(b"\xd0\x83")
+        header, ciphertext = outer.string_then(b"\xa0"), outer.string()
+        envelope = read_header(CborReader(header))
+    except Invalid:
+        raise Refused("Form") from None
+    if sealed_bytes(envelope, ciphertext) != message:
+        raise Refused("Form")
+    return envelope, ciphertext
+
+
+def read_header(reader):
+    count = reader.head(5)
+    values = {}
+    for _ in range(count):
+        label = reader.integer()
+        if label in values:
+            raise Invalid
+        values[label] = reader.integer() if label in (1, -65537) else reader.string()
+    lengths = {4: 32, 5: 12, -65538: 32, -65539: 16, -65540: 16}
+    if not {1, 4, 5, -65537, -65538, -65539} <= set(values) <= {1, -65537, *lengths}:
+        raise Invalid
+    if any(len(values[label]) != length for label, length in lengths.items() if label in values):
+        raise Invalid
+    if not 0 <= values[-65537] < 2**32:
+        raise Invalid
+    counter = int.from_bytes(values[5][4:], "big")
+    return Envelope(values[4], values[-65537], values[-65538], values[-65539], counter, values.get(-65540))
+
+
+class CborReader:
+    """Definite lengths, as short as they can be."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, length):
+        if length > len(self.data):
+            raise Invalid
+        taken, self.data = self.data[:length], self.data[length:]
+        return taken
+
+    def expect(self, data):
+        if self.take(len(data)) != data:
+            raise Invalid
+
+    def any_head(self):
+        major, number = divmod(self.take(1)[0], 32)
+        if number >= 24:
+            if number > 27:
+                raise Invalid
+            number = int.from_bytes(self.take(2 ** (number - 24)), "big")
+        return major, number
+
+    def head(self, wanted):
+        major, number = self.any_head()
+        if major != wanted:
+            raise Invalid
+        return number
+
+    def integer(self):
+        major, number = self.any_head()
+        if major > 1:
+            raise Invalid
+        return number if major == 0 else -1 - number
+
+    def string(self):
+        return self.take(self.head(2))
+
+    def string_then(self, data):
+        taken = self.string()
+        self.expect(data)
+        return taken
