@@ -14,6 +14,7 @@ from keyway import INITIATOR, RESPONDER, Binding, Card, Envelope, Parties, Refus
 
 # A sealed message is of the form that section 11 gives, or not; the code also says at which step it saw that.
 FORM = ("NotCose", "Header")
+ANSWER_LEN = keyway.answer_len(keyway.X25519)
 
 
 class Case:
@@ -140,8 +141,8 @@ def check_answering(case):
 
 
 def check_reading_an_answer(case):
-    form, _ = keyway.read_offer(case.hex("offer"))
-    case.compare(offer=keyway.make_offer(parties(case), form, case.hex("n")))
+    form, suite, _ = keyway.read_offer(case.hex("offer"))
+    case.compare(offer=keyway.make_offer(parties(case), form, suite, case.hex("n")))
     arguments = parties(case), case.hex("offer"), case.hex("answer"), case.hex("anchor")[:32], case.hex("n")
     case.compare_outcome(keyway.handle_answer, *arguments, fingerprint=lambda keys: keys.fingerprint)
 
@@ -184,8 +185,8 @@ def check_collecting(case):
 
     def read():
         if case["form"] == "sequences":
-            return keyway.read_in_sequences(tx, run, keyway.ANSWER_LEN)
-        return keyway.read_in_amounts(tx, run, keyway.ANSWER_LEN, chain, responder, initiator).message
+            return keyway.read_in_sequences(tx, run, ANSWER_LEN)
+        return keyway.read_in_amounts(tx, run, ANSWER_LEN, chain, responder, initiator).message
 
     case.compare_outcome(read, message=lambda message: message)
 
@@ -258,11 +259,11 @@ class WholeRun:
 
     def check_offer(self, offer):
         ids, price = self.ids, self.case["price"]
-        message = keyway.make_offer(ids, self.form, self.initiator.hex("n"))
+        message = keyway.make_offer(ids, self.form, keyway.X25519, self.initiator.hex("n"))
         binding = Binding(self.chain, ids.input0, ids.initiator_key, ids.responder_key)
         c = keyway.largest_c(self.chain, len(message), price)
-        secret = keyway.share_secret(
-            self.initiator.hex("n"), keyway.negotiation_id(ids), b"", ids.responder_key
+        secret = keyway.initiator_secret(
+            keyway.X25519, self.initiator.hex("n"), keyway.negotiation_id(ids), ids.responder_key
         )
         offer.compare(
             negotiation_id=keyway.negotiation_id(ids),
@@ -288,11 +289,13 @@ class WholeRun:
     def check_answer(self, answer):
         ids, n, offer = self.ids, self.responder.hex("n"), self.offer.message
         message, keys = keyway.answer_offer(ids, offer, self.coins[0], n)
-        secret = keyway.share_secret(n, keyway.negotiation_id(ids), self.coins[0], ids.initiator_key)
+        suite, theirs = keyway.read_offer(offer)[1:]
+        arguments = n, keyway.negotiation_id(ids), self.coins[0], ids.initiator_key, theirs
+        secret, _, shared = keyway.respond(suite, *arguments)
         answer.compare(
             message=message,
             share_secret=secret,
-            shared_secret=primitives.x25519(secret, keyway.read_offer(offer)[1]),
+            shared_secret=shared,
             transcript=keys.transcript,
             prk=keys.prk,
             responder_tag_key=keys.responder_tag_key,
@@ -309,7 +312,7 @@ class WholeRun:
     def read_in_sequences(self, answer, tx, message):
         numbers = keyway.sequence_numbers(message, len(tx.inputs))
         answer.compare(sequences=numbers, checksum=None, c=None, amounts=[])
-        return keyway.read_in_sequences(tx, self.coins, keyway.ANSWER_LEN)
+        return keyway.read_in_sequences(tx, self.coins, ANSWER_LEN)
 
     def read_in_amounts(self, answer, tx, message):
         price = keyway.least_price(self.chain, len(message))
@@ -321,7 +324,7 @@ class WholeRun:
             amounts=keyway.run_amounts(binding, message, price, c),
         )
         sides = self.chain, self.ids.responder_key, self.ids.initiator_key
-        back = keyway.read_in_amounts(tx, self.coins, keyway.ANSWER_LEN, *sides)
+        back = keyway.read_in_amounts(tx, self.coins, ANSWER_LEN, *sides)
         answer.compare(c=back.c, amounts=back.amounts)
         return back.message
 

@@ -4,6 +4,7 @@ import hashlib
 import struct
 from collections import namedtuple
 
+import mlkem
 import primitives
 from primitives import Invalid, hkdf_expand, hmac_sha256, sha256
 
@@ -105,9 +106,10 @@ def p2wpkh(key):
     return b"\x00\x14" + primitives.hash160(key)
 
 
-def derive(n, purpose, negotiation_id, anchor, recipient):
-    """3.2, with empty aad and plaintext."""
-    return expand(n, "derive", purpose.encode(), negotiation_id, anchor, recipient, b"", sha256(b""))
+def derive(n, purpose, negotiation_id, anchor, recipient, aad=b"", plaintext=b"", length=32):
+    """3.2"""
+    parts = purpose.encode(), negotiation_id, anchor, recipient, aad, sha256(plaintext)
+    return expand(n, "derive", *parts, length=length)
 
 
 # ------------------------------------------------------------------ 4. Cards
@@ -363,29 +365,34 @@ def read_signature(signature):
 
 # ------------------------------------------------------------------ 6. Messages
 
-X25519 = 1
+X25519, X25519_MLKEM768 = 1, 2
 SEQUENCES, AMOUNTS = 0, 1
-OFFER_LEN, ANSWER_LEN = 1 + 32, 1 + 32 + 16
+TAG_LEN = 16
+SHARE_LENS = {X25519: (32, 32), X25519_MLKEM768: (1216, 1120)}
 
 
-def offer_bytes(form, share):
-    return u8(64 * form + X25519) + share
+def offer_bytes(form, suite, share):
+    return u8(64 * form + suite) + share
 
 
-def answer_bytes(share, tag):
-    return u8(128 + X25519) + share + tag
+def answer_bytes(suite, share, tag):
+    return u8(128 + suite) + share + tag
+
+
+def answer_len(suite):
+    return 1 + SHARE_LENS[suite][1] + TAG_LEN
 
 
 def read_offer(message):
-    """Form and share A."""
-    check_message(message, lambda head: head < 128, OFFER_LEN)
-    return message[0] // 64, message[1:]
+    """Form, suite and share A."""
+    suite = check_message(message, lambda head: head < 128, lambda suite: 1 + SHARE_LENS[suite][0])
+    return message[0] // 64, suite, message[1:]
 
 
 def read_answer(message):
-    """Share B and the tag."""
-    check_message(message, lambda head: 128 <= head < 192, ANSWER_LEN)
-    return message[1:33], message[33:]
+    """Suite, share B and the tag."""
+    suite = check_message(message, lambda head: 128 <= head < 192, answer_len)
+    return suite, message[1:-TAG_LEN], message[-TAG_LEN:]
 
 
 def check_message(message, is_head, length):
@@ -393,21 +400,55 @@ def check_message(message, is_head, length):
         raise Refused("Empty")
     if not is_head(message[0]):
         raise Refused("Kind")
-    if message[0] % 64 != X25519:
+    suite = message[0] % 64
+    if suite not in SHARE_LENS:
         raise Refused("UnknownSuite")
-    if len(message) != length:
+    if len(message) != length(suite):
         raise Refused("Length")
+    return suite
 
 
-def share_secret(n, negotiation_id, anchor, recipient):
-    return derive(n, "x25519 share", negotiation_id, anchor, recipient)
+def initiator_secret(suite, n, negotiation_id, recipient):
+    purpose = {X25519: "x25519 share", X25519_MLKEM768: "x-wing share"}[suite]
+    return derive(n, purpose, negotiation_id, b"", recipient)
 
 
-def agree(secret, theirs):
+def share_a(suite, secret):
+    return primitives.x25519(secret) if suite == X25519 else mlkem.xwing_public(secret)
+
+
+def respond(suite, n, negotiation_id, anchor, recipient, theirs):
+    """The secret or the randomness, share B and the shared secret."""
+    if suite == X25519:
+        secret = derive(n, "x25519 share", negotiation_id, anchor, recipient)
+        return secret, primitives.x25519(secret), agree_x25519(secret, theirs)
+    purpose = "x-wing encapsulation"
+    randomness = derive(n, purpose, negotiation_id, anchor, recipient, aad=theirs, length=64)
+    if primitives.x25519(randomness[32:], theirs[-32:]) == bytes(32):
+        raise Refused("SmallOrder")
+    try:
+        share, shared, _ = mlkem.xwing_encapsulate(theirs, randomness)
+    except Invalid:
+        raise Refused("NoKey") from None
+    return randomness, share, shared
+
+
+def agree(suite, secret, theirs):
+    """The initiator's shared secret."""
+    if suite == X25519:
+        return agree_x25519(secret, theirs)
+    shared, shared_x = mlkem.xwing_decapsulate(secret, theirs)
+    return not_of_small_order(shared_x) and shared
+
+
+def agree_x25519(secret, theirs):
     own = primitives.x25519(secret)
     if primitives.decode_u(own) == primitives.decode_u(theirs):
         raise Refused("Reflected")
-    shared = primitives.x25519(secret, theirs)
+    return not_of_small_order(primitives.x25519(secret, theirs))
+
+
+def not_of_small_order(shared):
     if shared == bytes(32):
         raise Refused("SmallOrder")
     return shared
@@ -578,26 +619,26 @@ class Keys:
         self.responder_tag = hmac_sha256(self.responder_tag_key, th)[:16]
 
 
-def make_offer(parties, form, n):
-    secret = share_secret(n, negotiation_id(parties), b"", parties.responder_key)
-    return offer_bytes(form, primitives.x25519(secret))
+def make_offer(parties, form, suite, n):
+    secret = initiator_secret(suite, n, negotiation_id(parties), parties.responder_key)
+    return offer_bytes(form, suite, share_a(suite, secret))
 
 
 def answer_offer(parties, offer, anchor, n):
     """The responder's answer and keys."""
-    _, theirs = read_offer(offer)
-    secret = share_secret(n, negotiation_id(parties), anchor, parties.initiator_key)
-    share = primitives.x25519(secret)
-    shared = agree(secret, theirs)
-    keys = Keys(transcript(parties, anchor[:32], offer, u8(128 + X25519) + share), shared)
-    return answer_bytes(share, keys.responder_tag), keys
+    _, suite, theirs = read_offer(offer)
+    _, share, shared = respond(suite, n, negotiation_id(parties), anchor, parties.initiator_key, theirs)
+    keys = Keys(transcript(parties, anchor[:32], offer, u8(128 + suite) + share), shared)
+    return answer_bytes(suite, share, keys.responder_tag), keys
 
 
 def handle_answer(parties, offer, answer, offer_txid, n):
     """The initiator's keys."""
-    share, tag = read_answer(answer)
-    secret = share_secret(n, negotiation_id(parties), b"", parties.responder_key)
-    keys = Keys(transcript(parties, offer_txid, offer, answer[:-16]), agree(secret, share))
+    suite, share, tag = read_answer(answer)
+    if suite != read_offer(offer)[1]:
+        raise Refused("OtherSuite")
+    secret = initiator_secret(suite, n, negotiation_id(parties), parties.responder_key)
+    keys = Keys(transcript(parties, offer_txid, offer, answer[:-TAG_LEN]), agree(suite, secret, share))
     if keys.responder_tag != tag:
         raise Refused("WrongTag")
     return keys

@@ -1,7 +1,7 @@
 //! Bytes that a carrier hands over as an offer, or as the answer to one.
 //!
 //! Input: kind (u8). Of an even kind the rest is the offer that the charger found, of an odd one the answer that the car
-//! found to its own offer.
+//! found to its own offer of the answer's suite.
 
 use bitcoin::OutPoint;
 use keyway_protocol::identity::NegotiationSecret;
@@ -21,8 +21,8 @@ pub fn message_bytes(data: &[u8]) {
 }
 
 /// The car's own offer.
-pub fn offer(form: AnswerForm) -> Offer {
-    draft(form).offer().clone()
+pub fn offer(suite: Suite, form: AnswerForm) -> Offer {
+    draft(suite, form).offer().clone()
 }
 
 /// The charger's answer.
@@ -42,9 +42,10 @@ fn read_offer(bytes: &[u8]) {
         Err(refused) => return assert!(!refused.to_string().is_empty()),
     };
     assert_eq!(Answer::from_bytes(&answer.to_bytes()), Ok(answer.clone()));
+    let own = offer(found.suite(), found.form());
     match handle(found.form(), &answer) {
-        Ok(ours) => assert!(found == offer(found.form()) && ours.fingerprint() == theirs.fingerprint()),
-        Err(refused) => assert!(found != offer(found.form()) && refused == Refusal::WrongTag),
+        Ok(ours) => assert!(found == own && ours.fingerprint() == theirs.fingerprint()),
+        Err(refused) => assert!(found != own && refused == Refusal::WrongTag),
     }
 }
 
@@ -57,17 +58,17 @@ fn read_answer(bytes: &[u8]) {
     assert_eq!(found.to_bytes(), bytes);
     assert!(Offer::from_bytes(bytes).is_err());
     match handle(AnswerForm::Sequences, &found) {
-        Ok(_) => assert_eq!(found, answer(offer(AnswerForm::Sequences)).unwrap().0),
+        Ok(_) => assert_eq!(found, answer(offer(found.suite(), AnswerForm::Sequences)).unwrap().0),
         Err(refused) => assert!(!refused.to_string().is_empty()),
     }
 }
 
 fn handle(form: AnswerForm, answer: &Answer) -> Result<Agreed, Refusal> {
-    draft(form).mined(anchor().txid).handle(answer, &car_secret())
+    draft(answer.suite(), form).mined(anchor().txid).handle(answer, &car_secret())
 }
 
-fn draft(form: AnswerForm) -> Draft {
-    Draft::new(context(), Suite::X25519, form, &car_secret())
+fn draft(suite: Suite, form: AnswerForm) -> Draft {
+    Draft::new(context(), suite, form, &car_secret())
 }
 
 fn context() -> Context {

@@ -183,6 +183,24 @@ pub enum NodeError {
     /// The value carrier needs more.
     #[error("{} is too little for the value carrier\nits {} bytes and their checksum need at least {}, in {} outputs\npay more", sat(.0.price), .0.len.get(), sat(.0.least), .0.outputs)]
     PriceTooLow(value::PriceTooLow),
+    /// The value carrier is made for short messages.
+    #[error(
+        "{suite} is too large for the value carrier\nits {bytes} bytes take a price of at least {} in {outputs} outputs: {offer} vB to pay, {answer} vB to collect\nchoose another suite; --force does it all the same", sat(*price)
+    )]
+    TooLargeForValue {
+        /// The suite asked for.
+        suite: Suite,
+        /// Bytes of its offer.
+        bytes: usize,
+        /// The least price.
+        price: Amount,
+        /// Outputs at that price.
+        outputs: usize,
+        /// Virtual bytes of the offer's transaction.
+        offer: u64,
+        /// Virtual bytes of the answer's transaction.
+        answer: u64,
+    },
     /// The responder would pay for being paid.
     #[error("{price} is too little: collecting it would cost the responder {cost}\n{what} out of the price\npay more than {cost}, or wait for lower fees", price = sat(*price), cost = sat(*cost), what = if *in_amounts { "the answer's fee and the amounts that it pays back come" } else { "the answer's fee comes" })]
     NothingLeft {
@@ -286,6 +304,7 @@ impl NodeError {
             Self::CardRefused(_)
             | Self::PeerRefuses { .. }
             | Self::PriceTooLow(_)
+            | Self::TooLargeForValue { .. }
             | Self::NothingLeft { .. }
             | Self::PeerInUse(_)
             | Self::Replayed

@@ -248,8 +248,19 @@ impl NegotiationSecret {
 
     /// Derive(purpose) with empty aad and plaintext.
     pub(crate) fn derive(&self, purpose: &str, binding: &Binding) -> Secret {
+        self.derive_for(purpose, binding, b"", b"")
+    }
+
+    /// Derive(purpose), of any length.
+    pub(crate) fn derive_for<const N: usize>(
+        &self,
+        purpose: &str,
+        binding: &Binding,
+        aad: &[u8],
+        plaintext: &[u8],
+    ) -> Secret<N> {
         let anchor = binding.anchor.map(outpoint_bytes);
-        let plaintext = <sha2::Sha256 as sha2::Digest>::digest(b"");
+        let plaintext = <sha2::Sha256 as sha2::Digest>::digest(plaintext);
         expand(
             &self.0,
             "derive",
@@ -258,7 +269,7 @@ impl NegotiationSecret {
                 binding.id.as_bytes(),
                 anchor.as_ref().map_or(&[], |bytes| &bytes[..]),
                 &binding.recipient.to_bytes(),
-                &[],
+                aad,
                 &plaintext,
             ],
         )

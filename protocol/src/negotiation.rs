@@ -25,7 +25,7 @@ use crate::identity::{Binding, NegotiationSecret, PartyRef};
 use crate::kdf::{expand, extract, hash, mac};
 use crate::message::{Answer, AnswerForm, Carrier, Offer, Refusal, Tag, without_tag};
 use crate::secret::Secret;
-use crate::suite::{ShareSecret, Suite};
+use crate::suite::{ShareSecret, Suite, respond};
 
 /// Names a negotiation, whatever version of its offer is mined (PROTOCOL.md 9.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -183,7 +183,7 @@ impl AwaitAnswer {
             );
         }
         let mine = ShareSecret::derive(suite, secret, &initiator_binding(&self.context));
-        let shared = mine.agree(suite, answer.share())?;
+        let shared = mine.agree(answer.share())?;
         let transcript = self.context.transcript(&self.offer, self.offer_txid, &answer.without_tag());
         let agreed = Agreed::new(self.context.id(), Role::Initiator, transcript, &shared);
         if !agreed.tag(Role::Responder).matches(&answer.tag()) {
@@ -222,9 +222,7 @@ impl Received {
             anchor: Some(self.anchor),
             recipient: self.context.initiator.key,
         };
-        let mine = ShareSecret::derive(suite, secret, &binding);
-        let share = mine.public();
-        let shared = mine.agree(suite, self.offer.share())?;
+        let (share, shared) = respond(suite, secret, &binding, self.offer.share())?;
         let transcript = self.context.transcript(&self.offer, self.anchor.txid, &without_tag(suite, &share));
         let agreed = Agreed::new(self.context.id(), Role::Responder, transcript, &shared);
         let answer = Answer::new(suite, share, agreed.tag(Role::Responder));

@@ -81,15 +81,26 @@ pub struct Mine {
 /// How a negotiation is to run.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Terms {
-    /// Which key agreement: x25519
-    #[arg(long, value_name = "SUITE", default_value_t = Suite::X25519)]
-    pub suite: Suite,
+    /// Which key agreement: x25519, or x25519-mlkem768 against quantum computers [default: what the carrier has room
+    /// for]
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<Suite>,
     /// How the offer rides: value (in the amounts of the payment)
     #[arg(long, value_name = "CARRIER", default_value_t = Carrier::Value)]
     pub carrier: Carrier,
     /// Where the answer rides: in sequence numbers costs nothing more, in amounts is the paper's way
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = AnswerIn::Sequences)]
     pub answer_in: AnswerIn,
+    /// Take the suite although the carrier has no room for it at a sensible price
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl Terms {
+    /// The suite asked for, or the carrier's.
+    pub fn suite(&self) -> Suite {
+        self.suite.unwrap_or(Suite::default_over(self.carrier))
+    }
 }
 
 /// Where the answer rides.

@@ -32,9 +32,10 @@ pub fn run(global: &Global, args: &Offer, ui: &Ui) -> Result<(), Error> {
     let request = OfferRequest {
         peer: peer.clone(),
         price: args.pay.0,
-        suite: args.terms.suite,
+        suite: args.terms.suite(),
         carrier: args.terms.carrier,
         form: args.terms.answer_in.into(),
+        force: args.terms.force,
     };
     let ledger = ledger::open(party.config())?;
     progress::sync(ui, &mut party, ledger.as_ref())?;

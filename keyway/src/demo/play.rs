@@ -84,9 +84,10 @@ impl<'a> Stage<'a> {
         let request = OfferRequest {
             peer: self.charger.name().to_string(),
             price: args.pay.0,
-            suite: args.terms.suite,
+            suite: args.terms.suite(),
             carrier: args.terms.carrier,
             form: args.terms.answer_in.into(),
+            force: args.terms.force,
         };
         let sent = self.car.offer(&self.ledger, &request)?;
         let after = self.car.status()?.balance.spendable;

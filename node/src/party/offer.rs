@@ -28,6 +28,8 @@ pub struct OfferRequest {
     pub carrier: Carrier,
     /// Where the answer shall ride.
     pub form: AnswerForm,
+    /// Also a suite that the carrier has no room for at a sensible price.
+    pub force: bool,
 }
 
 /// An offer on its way.
@@ -90,8 +92,11 @@ impl Party {
             return Err(NodeError::PeerRefuses { peer: peer.permanent().name.to_string(), suite, carrier });
         }
         let chain = &self.config.chain;
-        let layout = Layout::for_price(chain, message_len(Offer::len_of(suite))?, request.price)
-            .map_err(NodeError::PriceTooLow)?;
+        let len = message_len(Offer::len_of(suite))?;
+        if suite != Suite::default_over(carrier) && !request.force {
+            return Err(too_large(suite, &Layout::least(chain, len)));
+        }
+        let layout = Layout::for_price(chain, len, request.price).map_err(NodeError::PriceTooLow)?;
         let in_amounts = request.form == AnswerForm::Amounts;
         let answer_len = message_len(Answer::len_of(suite))?;
         let (paid_back, outputs) = match in_amounts {
@@ -194,6 +199,17 @@ fn least_weight(layout: &Layout) -> Weight {
     const INPUT: u64 = 272;
     const OUTPUT: u64 = 124;
     Weight::from_wu(REST + INPUT + OUTPUT * (layout.outputs() as u64 + 1))
+}
+
+fn too_large(suite: Suite, least: &Layout) -> NodeError {
+    NodeError::TooLargeForValue {
+        suite,
+        bytes: least.len().get(),
+        price: least.worst_case(),
+        outputs: least.outputs(),
+        offer: least.paying_weight(1, 1).to_vbytes_ceil(),
+        answer: least.collecting_weight(0, 1).to_vbytes_ceil(),
+    }
 }
 
 pub(super) fn message_len(len: usize) -> Result<MessageLen, NodeError> {

@@ -1,9 +1,10 @@
 //! Two honest parties and one chain: from the offer to sealed messages.
 
 use bitcoin::Amount;
-use keyway_node::{Kind, NodeError};
+use keyway_node::{Kind, NodeError, OfferRequest};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::state::State;
+use keyway_protocol::suite::Suite;
 
 use crate::world::*;
 
@@ -50,7 +51,7 @@ fn each_new_block_brings_a_new_session_key_without_a_message() {
 #[test]
 fn an_answer_in_amounts_pays_back_its_least_price_and_agrees_too() {
     let mut world = World::new();
-    let request = keyway_node::OfferRequest { form: AnswerForm::Amounts, ..request(PRICE) };
+    let request = OfferRequest { form: AnswerForm::Amounts, ..request(PRICE) };
     let id = world.car.offer(&world.ledger, &request).unwrap().id;
     world.mine_and_sync(1);
     world.mine_and_sync(2);
@@ -69,6 +70,22 @@ fn the_least_price_works_and_one_sat_less_is_refused_with_the_least() {
     world.mine_and_sync(1);
     world.mine_and_sync(2);
     assert_eq!(world.state(&world.car, id), State::Active);
+}
+
+#[test]
+fn the_hybrid_suite_rides_in_amounts_only_when_forced_and_the_refusal_says_what_it_takes() {
+    let mut world = World::new();
+    let request = OfferRequest { suite: Suite::X25519MlKem768, ..request(Amount::from_sat(2_000_000)) };
+    let refused = world.car.offer(&world.ledger, &request).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Refused);
+    assert!(refused.to_string().contains("at least 1574562 sat in 1224 outputs"), "{refused}");
+    let forced = OfferRequest { force: true, ..request };
+    let id = world.car.offer(&world.ledger, &forced).unwrap().id;
+    world.mine_and_sync(1);
+    world.mine_and_sync(2);
+    let (car, charger) = (world.view(&world.car, id), world.view(&world.charger, id));
+    assert_eq!((car.state, car.suite), (State::Active, Suite::X25519MlKem768));
+    assert_eq!(car.fingerprint.unwrap(), charger.fingerprint.unwrap());
 }
 
 #[test]

@@ -131,6 +131,7 @@ pub fn request(price: Amount) -> OfferRequest {
         suite: Suite::X25519,
         carrier: Carrier::Value,
         form: AnswerForm::Sequences,
+        force: false,
     }
 }
 

@@ -5,6 +5,7 @@ use keyway_protocol::card::Card;
 use keyway_protocol::message::{AnswerForm, Tag};
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::sealing::{Sealed, Stream, StreamId, seal};
+use keyway_protocol::suite::Suite;
 
 use crate::card_text::{self, card_text};
 use crate::cards_read::{SIGNATURE, body, permanent_len};
@@ -92,10 +93,13 @@ fn sealed_seeds() -> [(&'static str, Vec<u8>); 7] {
     ]
 }
 
-fn message_seeds() -> [(&'static str, Vec<u8>); 7] {
-    let [sequences, amounts] = [AnswerForm::Sequences, AnswerForm::Amounts].map(message_bytes::offer);
+fn message_seeds() -> [(&'static str, Vec<u8>); 9] {
+    let [sequences, amounts] =
+        [AnswerForm::Sequences, AnswerForm::Amounts].map(|form| message_bytes::offer(Suite::X25519, form));
     let own = sequences.to_bytes();
     let (answer, _) = message_bytes::answer(sequences).unwrap();
+    let hybrid = message_bytes::offer(Suite::X25519MlKem768, AnswerForm::Sequences);
+    let (hybrid_answer, _) = message_bytes::answer(hybrid.clone()).unwrap();
     let small_order = Vec::from_hex(SMALL_ORDER[3]).unwrap();
     let mut wrong_tag = answer.to_bytes();
     wrong_tag[48] ^= 1;
@@ -107,5 +111,7 @@ fn message_seeds() -> [(&'static str, Vec<u8>); 7] {
         ("answer", of_kind(1, &answer.to_bytes())),
         ("answer-with-wrong-tag", of_kind(1, &wrong_tag)),
         ("answer-that-is-the-offer", of_kind(1, &own)),
+        ("offer-of-x-wing", of_kind(0, &hybrid.to_bytes())),
+        ("answer-of-x-wing", of_kind(1, &hybrid_answer.to_bytes())),
     ]
 }

@@ -87,3 +87,38 @@ fn shares_of_any_other_form_are_used() {
         assert!(answer(&share).is_ok());
     }
 }
+
+/// The charger answers an offer with this X-Wing share.
+fn encapsulate(share: &[u8]) -> Result<Answer, Refusal> {
+    let offer = Offer::from_bytes(&[&[0x02], share].concat()).unwrap();
+    Received::new(context(), offer, coin(2)).answer(&own_secret()).map(|(answer, _)| answer)
+}
+
+fn post_quantum() -> Draft {
+    Draft::new(context(), Suite::X25519MlKem768, AnswerForm::Sequences, &own_secret())
+}
+
+#[test]
+fn an_x_wing_share_whose_x25519_part_has_small_order_is_refused_by_both_sides() {
+    let share = post_quantum().offer().share().to_vec();
+    let ciphertext = encapsulate(&share).unwrap().share().to_vec();
+    for point in SMALL_ORDER {
+        let with_point = |share: &[u8]| [&share[..share.len() - 32], &Vec::from_hex(point).unwrap()].concat();
+        assert_eq!(encapsulate(&with_point(&share)).unwrap_err(), Refusal::Share(BadShare::SmallOrder));
+        let answer = [&[0x82], &with_point(&ciphertext)[..], &[0; 16]].concat();
+        let awaiting = post_quantum().mined(coin(2).txid);
+        let refused = awaiting.handle(&Answer::from_bytes(&answer).unwrap(), &own_secret()).unwrap_err();
+        assert_eq!(refused, Refusal::Share(BadShare::SmallOrder));
+    }
+}
+
+#[test]
+fn restoring_gives_the_same_x_wing_answer_and_another_offer_another() {
+    let share = post_quantum().offer().share().to_vec();
+    assert_eq!(encapsulate(&share).unwrap().to_bytes(), encapsulate(&share).unwrap().to_bytes());
+    let mut other = share.clone();
+    other[0] ^= 1;
+    // ML-KEM's part alone changed: the X25519 part of the ciphertext, a fresh public key, changes too.
+    let (first, second) = (encapsulate(&share).unwrap(), encapsulate(&other).unwrap());
+    assert_ne!(first.share()[1088..], second.share()[1088..]);
+}

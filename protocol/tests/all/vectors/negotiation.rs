@@ -30,6 +30,10 @@ fn draft(form: AnswerForm) -> Draft {
     Draft::new(context(), Suite::X25519, form, &n(1))
 }
 
+fn post_quantum() -> Draft {
+    Draft::new(context(), Suite::X25519MlKem768, AnswerForm::Sequences, &n(1))
+}
+
 /// The offer whose anchor is output 3 of some transaction.
 fn anchor() -> OutPoint {
     OutPoint::new(coin(7).txid, 3)
@@ -39,8 +43,8 @@ fn answer(offer: &[u8]) -> Result<(Answer, Agreed), Refusal> {
     Received::new(context(), Offer::from_bytes(offer)?, anchor()).answer(&n(RESPONDER))
 }
 
-fn read(form: AnswerForm, answer: &[u8]) -> Result<Agreed, Refusal> {
-    draft(form).mined(anchor().txid).handle(&Answer::from_bytes(answer)?, &n(1))
+fn read(draft: Draft, answer: &[u8]) -> Result<Agreed, Refusal> {
+    draft.mined(anchor().txid).handle(&Answer::from_bytes(answer)?, &n(1))
 }
 
 fn case(id: &str, comment: &str, own: u8, offer: &[u8]) -> Vec<(&'static str, Json)> {
@@ -74,8 +78,12 @@ fn answering_case(id: &str, comment: &str, offer: &[u8]) -> Json {
 }
 
 fn reading_case(id: &str, comment: &str, form: AnswerForm, answer: &[u8]) -> Json {
-    let outcome = read(form, answer);
-    let mut case = case(id, comment, 1, &draft(form).offer().to_bytes());
+    reading_of(id, comment, draft(form), answer)
+}
+
+fn reading_of(id: &str, comment: &str, draft: Draft, answer: &[u8]) -> Json {
+    let mut case = case(id, comment, 1, &draft.offer().to_bytes());
+    let outcome = read(draft, answer);
     let agreed = outcome.as_ref().ok();
     case.extend([
         ("answer", hex(answer)),
@@ -92,6 +100,7 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::Message(BadMessage::UnknownSuite(_)) => "UnknownSuite",
         Refusal::Message(BadMessage::OtherSuite { .. }) => "OtherSuite",
         Refusal::Message(BadMessage::Length { .. }) | Refusal::Share(BadShare::Length { .. }) => "Length",
+        Refusal::Share(BadShare::NoKey(_)) => "NoKey",
         Refusal::Share(BadShare::SmallOrder) => "SmallOrder",
         Refusal::Share(BadShare::Reflected) => "Reflected",
         Refusal::WrongTag => "WrongTag",
@@ -114,7 +123,8 @@ fn answering() -> Vec<Json> {
         answering_case("short", "a share of 31 bytes", &offer[..32]),
         answering_case("long", "a share of 33 bytes", &[&offer[..], &[0]].concat()),
         answering_case("suite-0", "suite number 0", &of(0, share)),
-        answering_case("suite-2", "a suite of a later version", &of(2, share)),
+        answering_case("suite-2", "the head of another suite", &of(2, share)),
+        answering_case("suite-3", "a suite of a later version", &of(3, share)),
         answering_case("suite-63", "the highest suite number", &of(0x7f, share)),
         answering_case("an-answer", "the head of an answer", &of(0x81, share)),
         answering_case("reflected", "the responder's own share", &of(1, &own)),
@@ -130,7 +140,24 @@ fn answering() -> Vec<Json> {
     }
     let zero = with_high_bit(&[0; 32]);
     cases.push(answering_case("small-order-high-bit", "the same with the ignored bit set", &of(1, &zero)));
+    cases.extend(answering_post_quantum());
     cases
+}
+
+/// X-Wing's keys.
+fn answering_post_quantum() -> Vec<Json> {
+    let offer = post_quantum().offer().to_bytes();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = offer.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    vec![
+        answering_case("x-wing", "the hybrid suite", &offer),
+        answering_case("x-wing-short", "a share of 1215 bytes", &offer[..1216]),
+        answering_case("x-wing-no-key", "a number of the key is 4095", &with(1, &[0xff, 0x0f])),
+        answering_case("x-wing-small-order", "an X25519 part of small order", &with(1185, &[0; 32])),
+    ]
 }
 
 /// The initiator's side.
@@ -147,7 +174,7 @@ fn reading() -> Vec<Json> {
     };
     let own = [&[0x81], &draft(Sequences).offer().to_bytes()[1..], &good[33..]].concat();
     let small = [&[0x81], &[0; 32][..], &good[33..]].concat();
-    vec![
+    let mut cases = vec![
         reading_case("sequences", "the right answer", Sequences, &good),
         reading_case("amounts", "the right answer in the other form", Amounts, &in_amounts),
         reading_case("other-form", "the answer to the offer of the other form", Sequences, &in_amounts),
@@ -158,8 +185,29 @@ fn reading() -> Vec<Json> {
         reading_case("small-order", "a point of small order", Sequences, &small),
         reading_case("form-bit", "the head has a bit of offers", Sequences, &with(0, 0x40)),
         reading_case("an-offer", "the head of an offer", Sequences, &with(0, 0x80)),
-        reading_case("suite-2", "a suite of a later version", Sequences, &with(0, 3)),
+        reading_case("suite-2", "the head of another suite", Sequences, &with(0, 3)),
+        reading_case("suite-3", "a suite of a later version", Sequences, &with(0, 2)),
         reading_case("short", "cut by a byte", Sequences, &good[..48]),
         reading_case("empty", "not even a head", Sequences, &[]),
+    ];
+    cases.extend(reading_post_quantum(&good));
+    cases
+}
+
+/// X-Wing's ciphertexts.
+fn reading_post_quantum(of_x25519: &[u8]) -> Vec<Json> {
+    let good = answer(&post_quantum().offer().to_bytes()).unwrap().0.to_bytes();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = good.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    let case = |id: &str, comment: &str, answer: &[u8]| reading_of(id, comment, post_quantum(), answer);
+    vec![
+        case("x-wing", "the right answer", &good),
+        case("x-wing-ml-kem", "a bit of ML-KEM's part changed", &with(1, &[good[1] ^ 1])),
+        case("x-wing-x25519", "a bit of X25519's part changed", &with(1089, &[good[1089] ^ 1])),
+        case("x-wing-small-order", "an X25519 part of small order", &with(1089, &[0; 32])),
+        case("x-wing-other-suite", "an answer of the other suite", of_x25519),
     ]
 }

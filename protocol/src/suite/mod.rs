@@ -1,12 +1,15 @@
 //! Key agreements and their shares (PROTOCOL.md 6.1).
 
+mod x25519;
+mod xwing;
+
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::identity::{Binding, NegotiationSecret};
+use crate::message::Carrier;
 use crate::secret::Secret;
 
 /// Which key agreement.
@@ -15,21 +18,32 @@ use crate::secret::Secret;
 pub enum Suite {
     /// X25519 alone: short enough to ride in amounts.
     X25519,
+    /// X-Wing, which is X25519 and ML-KEM-768 together: what is on the chain today stays closed to the quantum
+    /// computers of later.
+    X25519MlKem768,
 }
 
 /// No suite of that name is known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("no suite is called `{0}`; known are: x25519")]
+#[error("no suite is called `{0}`; known are: x25519, x25519-mlkem768")]
 pub struct UnknownSuite(String);
 
 impl Suite {
     /// Every suite, the one to prefer first.
-    pub const ALL: [Suite; 1] = [Suite::X25519];
+    pub const ALL: [Suite; 2] = [Suite::X25519MlKem768, Suite::X25519];
+
+    /// What to take where nothing is said: the strongest that the carrier has room for.
+    pub const fn default_over(carrier: Carrier) -> Self {
+        match carrier {
+            Carrier::Value => Suite::X25519,
+        }
+    }
 
     /// Its number in messages and cards.
     pub const fn number(self) -> u8 {
         match self {
             Suite::X25519 => 1,
+            Suite::X25519MlKem768 => 2,
         }
     }
 
@@ -42,20 +56,23 @@ impl Suite {
     pub const fn name(self) -> &'static str {
         match self {
             Suite::X25519 => "x25519",
+            Suite::X25519MlKem768 => "x25519-mlkem768",
         }
     }
 
     /// Bytes of share A.
     pub const fn offer_share_len(self) -> usize {
         match self {
-            Suite::X25519 => 32,
+            Suite::X25519 => x25519::SHARE_LEN,
+            Suite::X25519MlKem768 => xwing::KEY_LEN,
         }
     }
 
     /// Bytes of share B.
     pub const fn answer_share_len(self) -> usize {
         match self {
-            Suite::X25519 => 32,
+            Suite::X25519 => x25519::SHARE_LEN,
+            Suite::X25519MlKem768 => xwing::CIPHERTEXT_LEN,
         }
     }
 }
@@ -87,6 +104,9 @@ pub enum BadShare {
         /// What came.
         found: usize,
     },
+    /// Bytes that no key of the suite has.
+    #[error("a share that is no key of {0}")]
+    NoKey(Suite),
     /// A point of small order: the shared secret would be known to everybody.
     #[error("a share of small order, which gives everybody the same secret")]
     SmallOrder,
@@ -95,39 +115,55 @@ pub enum BadShare {
     Reflected,
 }
 
-/// One side's secret of an agreement.
-pub(crate) struct ShareSecret {
-    scalar: StaticSecret,
+/// The initiator's secret of an agreement.
+pub(crate) enum ShareSecret {
+    X25519(x25519::Private),
+    XWing(xwing::Private),
 }
 
 impl ShareSecret {
-    /// The secret that PROTOCOL.md 6.1 derives for this side.
+    /// The secret that PROTOCOL.md 6.1 derives for the initiator.
     pub(crate) fn derive(suite: Suite, secret: &NegotiationSecret, binding: &Binding) -> Self {
         match suite {
-            Suite::X25519 => {
-                let bytes = secret.derive("x25519 share", binding);
-                Self { scalar: StaticSecret::from(*bytes.expose()) }
+            Suite::X25519 => Self::X25519(x25519::Private::new(&secret.derive(x25519::PURPOSE, binding))),
+            Suite::X25519MlKem768 => {
+                Self::XWing(xwing::Private::new(&secret.derive(xwing::PURPOSE, binding)))
             }
         }
     }
 
-    /// The share that the peer sees.
+    /// Share A.
     pub(crate) fn public(&self) -> Vec<u8> {
-        PublicKey::from(&self.scalar).to_bytes().to_vec()
+        match self {
+            Self::X25519(private) => private.public().to_vec(),
+            Self::XWing(private) => private.public(),
+        }
     }
 
-    /// The shared secret, if the peer's share may be used.
-    pub(crate) fn agree(self, suite: Suite, theirs: &[u8]) -> Result<Secret, BadShare> {
-        let bytes: [u8; 32] =
-            theirs.try_into().map_err(|_| BadShare::Length { suite, expected: 32, found: theirs.len() })?;
-        let theirs = PublicKey::from(bytes);
-        if theirs == PublicKey::from(&self.scalar) {
-            return Err(BadShare::Reflected);
+    /// The shared secret, if share B may be used.
+    pub(crate) fn agree(&self, theirs: &[u8]) -> Result<Secret, BadShare> {
+        match self {
+            Self::X25519(private) => private.agree(theirs),
+            Self::XWing(private) => private.decapsulate(theirs),
         }
-        let shared = self.scalar.diffie_hellman(&theirs);
-        if !shared.was_contributory() {
-            return Err(BadShare::SmallOrder);
+    }
+}
+
+/// The responder's share B and the shared secret, if share A may be used.
+pub(crate) fn respond(
+    suite: Suite,
+    secret: &NegotiationSecret,
+    binding: &Binding,
+    theirs: &[u8],
+) -> Result<(Vec<u8>, Secret), BadShare> {
+    match suite {
+        Suite::X25519 => {
+            let mine = x25519::Private::new(&secret.derive(x25519::PURPOSE, binding));
+            Ok((mine.public().to_vec(), mine.agree(theirs)?))
         }
-        Ok(Secret::fill_with(|secret| secret.copy_from_slice(shared.as_bytes())))
+        Suite::X25519MlKem768 => {
+            let randomness = secret.derive_for(xwing::ENCAPSULATION, binding, theirs, b"");
+            xwing::encapsulate(theirs, &randomness)
+        }
     }
 }
