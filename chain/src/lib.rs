@@ -4,5 +4,5 @@
 mod params;
 mod place;
 
-pub use params::{Chain, ChainId, Family, UnknownChain};
+pub use params::{Chain, ChainId, Family, NodeDefaults, ProofOfWork, Retarget, UnknownChain};
 pub use place::{BlockRef, Depth, Height};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::hex::DisplayHex;
-use bitcoin::{Amount, BlockHash, FeeRate, Script, ScriptBuf};
+use bitcoin::{Amount, BlockHash, CompactTarget, FeeRate, Script, ScriptBuf, Target};
 use thiserror::Error;
 
 /// Names a chain in every hash and card: the genesis block's hash in the byte order of block
@@ -67,6 +67,35 @@ impl Family {
     }
 }
 
+/// What a block's work is done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofOfWork {
+    /// SHA-256 twice: the block's hash itself.
+    DoubleSha256,
+    /// scrypt (N = 1,024, r = p = 1) of the header: another number than the block's hash.
+    Scrypt,
+}
+
+/// How the difficulty may move from one block to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retarget {
+    /// At every 2,016th block, fourfold at most; between them never.
+    Every2016,
+    /// Rules for testing let single blocks be easy.
+    Loose,
+}
+
+/// What a chain's node is called and where it is found, unless its operator chose otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeDefaults {
+    /// The chain's name in `getblockchaininfo`.
+    pub chain: &'static str,
+    /// The port of its JSON-RPC.
+    pub port: u16,
+    /// Its cookie, relative to the user's home folder.
+    pub cookie: &'static str,
+}
+
 /// No chain of that name is in the table.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("no chain is called `{0}`; known are: {known}", known = Chain::names())]
@@ -92,7 +121,21 @@ struct Row {
     value_floor: u64,
     min_relay_sat_per_kwu: u64,
     block_seconds: u32,
+    pow: ProofOfWork,
+    /// The easiest target, as headers write it.
+    pow_limit: u32,
+    retarget: Retarget,
+    node: NodeDefaults,
 }
+
+/// What the blocks of the public signet satisfy: one of two keys.
+const SIGNET_CHALLENGE: [u8; 71] = {
+    let mut script = [0; 71];
+    let hex = b"512103ad5e0edad18cb1f0fc0d28a3d4f1f3e445640337489abb10404f2d1e086be4302103\
+        59ef5021964fe22d6f8e05b2463c9540ce96883fe3b278760f048f5189f2e6c452ae";
+    fill(&mut script, hex);
+    script
+};
 
 const SIGNET: Row = Row {
     name: "signet",
@@ -105,6 +148,10 @@ const SIGNET: Row = Row {
     value_floor: 1_000,
     min_relay_sat_per_kwu: 250,
     block_seconds: 600,
+    pow: ProofOfWork::DoubleSha256,
+    pow_limit: 0x1e03_77ae,
+    retarget: Retarget::Loose,
+    node: NodeDefaults { chain: "signet", port: 38332, cookie: ".bitcoin/signet/.cookie" },
 };
 
 const REGTEST: Row = Row {
@@ -118,6 +165,10 @@ const REGTEST: Row = Row {
     value_floor: 1_000,
     min_relay_sat_per_kwu: 250,
     block_seconds: 600,
+    pow: ProofOfWork::DoubleSha256,
+    pow_limit: 0x207f_ffff,
+    retarget: Retarget::Loose,
+    node: NodeDefaults { chain: "regtest", port: 18443, cookie: ".bitcoin/regtest/.cookie" },
 };
 
 /// Dust limits and relay fees are the nodes' defaults: Bitcoin Core 31, Litecoin Core 0.21.
@@ -133,6 +184,10 @@ static TABLE: [Row; 7] = [
         value_floor: 1_000,
         min_relay_sat_per_kwu: 250,
         block_seconds: 600,
+        pow: ProofOfWork::DoubleSha256,
+        pow_limit: 0x1d00_ffff,
+        retarget: Retarget::Every2016,
+        node: NodeDefaults { chain: "main", port: 8332, cookie: ".bitcoin/.cookie" },
     },
     Row {
         name: "testnet4",
@@ -145,6 +200,10 @@ static TABLE: [Row; 7] = [
         value_floor: 1_000,
         min_relay_sat_per_kwu: 250,
         block_seconds: 600,
+        pow: ProofOfWork::DoubleSha256,
+        pow_limit: 0x1d00_ffff,
+        retarget: Retarget::Loose,
+        node: NodeDefaults { chain: "testnet4", port: 48332, cookie: ".bitcoin/testnet4/.cookie" },
     },
     SIGNET,
     REGTEST,
@@ -159,6 +218,10 @@ static TABLE: [Row; 7] = [
         value_floor: 6_000,
         min_relay_sat_per_kwu: 250,
         block_seconds: 150,
+        pow: ProofOfWork::Scrypt,
+        pow_limit: 0x1e0f_ffff,
+        retarget: Retarget::Every2016,
+        node: NodeDefaults { chain: "main", port: 9332, cookie: ".litecoin/.cookie" },
     },
     Row {
         name: "litecoin-testnet",
@@ -171,6 +234,10 @@ static TABLE: [Row; 7] = [
         value_floor: 6_000,
         min_relay_sat_per_kwu: 250,
         block_seconds: 150,
+        pow: ProofOfWork::Scrypt,
+        pow_limit: 0x1e0f_ffff,
+        retarget: Retarget::Loose,
+        node: NodeDefaults { chain: "test", port: 19332, cookie: ".litecoin/testnet4/.cookie" },
     },
     Row {
         name: "litecoin-regtest",
@@ -183,6 +250,10 @@ static TABLE: [Row; 7] = [
         value_floor: 6_000,
         min_relay_sat_per_kwu: 250,
         block_seconds: 150,
+        pow: ProofOfWork::Scrypt,
+        pow_limit: 0x207f_ffff,
+        retarget: Retarget::Loose,
+        node: NodeDefaults { chain: "regtest", port: 19443, cookie: ".litecoin/regtest/.cookie" },
     },
 ];
 
@@ -274,14 +345,46 @@ impl Chain {
         FeeRate::from_sat_per_kwu(self.row.min_relay_sat_per_kwu)
     }
 
+    /// What its blocks' work is done with.
+    pub fn proof_of_work(&self) -> ProofOfWork {
+        self.row.pow
+    }
+
+    /// The easiest target that a block of it may have.
+    pub fn easiest_target(&self) -> Target {
+        Target::from_compact(CompactTarget::from_consensus(self.row.pow_limit))
+    }
+
+    /// How its difficulty may move.
+    pub fn retarget(&self) -> Retarget {
+        self.row.retarget
+    }
+
+    /// What its node is called, and where it is found.
+    pub fn node(&self) -> &'static NodeDefaults {
+        &self.row.node
+    }
+
+    /// What its node says the blocks' challenge is: a script on signets, nothing elsewhere.
+    pub fn node_challenge(&self) -> Option<&Script> {
+        let public = (self.row.name == SIGNET.name).then(|| Script::from_bytes(&SIGNET_CHALLENGE));
+        self.challenge().or(public)
+    }
+
     /// Seconds between blocks that its difficulty aims at.
     pub fn block_seconds(&self) -> u32 {
         self.row.block_seconds
     }
 }
 
-#[expect(clippy::indexing_slicing, clippy::panic, reason = "runs in the compiler, on the table above")]
 const fn hex32(hex: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    fill(&mut bytes, hex.as_bytes());
+    bytes
+}
+
+#[expect(clippy::indexing_slicing, clippy::panic, reason = "runs in the compiler, on the table above")]
+const fn fill(bytes: &mut [u8], hex: &[u8]) {
     const fn nibble(digit: u8) -> u8 {
         match digit {
             b'0'..=b'9' => digit - b'0',
@@ -289,12 +392,14 @@ const fn hex32(hex: &str) -> [u8; 32] {
             _ => panic!("not a lower-case hex digit"),
         }
     }
-    let (hex, mut bytes, mut i) = (hex.as_bytes(), [0; 32], 0);
-    while i < 32 {
+    if hex.len() != 2 * bytes.len() {
+        panic!("another length");
+    }
+    let mut i = 0;
+    while i < bytes.len() {
         bytes[i] = nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]);
         i += 1;
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -324,6 +429,29 @@ mod tests {
         assert_eq!(public.genesis(), own.genesis());
         assert_ne!(public.id(), own.id());
         assert_ne!(own.id(), Chain::custom_signet(ScriptBuf::from_bytes(vec![0x52])).id());
+    }
+
+    #[test]
+    fn the_easiest_targets_are_those_of_the_bitcoin_crate() {
+        let rows = [
+            ("bitcoin", Network::Bitcoin),
+            ("testnet4", Network::Testnet4),
+            ("signet", Network::Signet),
+            ("regtest", Network::Regtest),
+        ];
+        for (name, network) in rows {
+            let expected = network.params().max_attainable_target.to_compact_lossy();
+            assert_eq!(Chain::named(name).unwrap().easiest_target().to_compact_lossy(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_signets_have_a_challenge() {
+        let own = ScriptBuf::from_bytes(vec![0x51]);
+        assert_eq!(Chain::custom_signet(own.clone()).node_challenge(), Some(own.as_script()));
+        for chain in Chain::all() {
+            assert_eq!(chain.node_challenge().is_some(), chain.name() == "signet", "{}", chain.name());
+        }
     }
 
     #[test]

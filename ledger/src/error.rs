@@ -35,6 +35,66 @@ pub enum LedgerError {
         reason: String,
     },
 
+    /// The backend's address is none.
+    #[error("`{url}` is not the address of a node: {what}\nGive it as http://HOST:PORT, for example http://127.0.0.1:8332.")]
+    Address {
+        /// What was given, without a password.
+        url: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+
+    /// The backend does not know the caller.
+    #[error(
+        "{backend} gives no access: {reason}\nName the cookie file in the node's folder, or a user and password of its configuration."
+    )]
+    Credentials {
+        /// Which backend, with its address.
+        backend: String,
+        /// What is wrong with the credentials.
+        reason: String,
+    },
+
+    /// The backend starts and does not answer yet.
+    #[error("{backend} is starting: {doing}\nWait until it has started.")]
+    Starting {
+        /// Which backend, with its address.
+        backend: String,
+        /// What it does, in its own words.
+        doing: String,
+    },
+
+    /// The backend is of another network.
+    #[error("{backend} is on {found}, not on {expected}\nPoint to a node of the right network.")]
+    OtherNetwork {
+        /// Which backend, with its address.
+        backend: String,
+        /// The network that was asked for.
+        expected: String,
+        /// The one that it is on.
+        found: String,
+    },
+
+    /// The backend lacks what newer versions have.
+    #[error("{backend} has version {found}, which is too old\nUse {needed} or newer.")]
+    TooOld {
+        /// Which backend, with its address.
+        backend: String,
+        /// Its version, as it numbers them.
+        found: u32,
+        /// The least that will do.
+        needed: &'static str,
+    },
+
+    /// The backend no longer has a block.
+    #[error("{backend} has pruned block {block}\nUse a node that keeps all blocks until this one is passed.")]
+    Pruned {
+        /// Which backend, with its address.
+        backend: String,
+        /// The block.
+        block: BlockHash,
+    },
+
     /// The backend is still catching up with its network.
     #[error(
         "{backend} is still synchronising: it has block {have} of about {want}\nWait until it has caught up."
@@ -118,8 +178,17 @@ impl LedgerError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::ForeignChain { .. } | Self::Unsupported { .. } => Fault::Caller,
-            Self::Unreachable { .. } | Self::Behind { .. } | Self::Nonsense { .. } => Fault::Backend,
+            Self::ForeignChain { .. }
+            | Self::Unsupported { .. }
+            | Self::Address { .. }
+            | Self::Credentials { .. }
+            | Self::OtherNetwork { .. }
+            | Self::TooOld { .. }
+            | Self::Pruned { .. } => Fault::Caller,
+            Self::Unreachable { .. }
+            | Self::Starting { .. }
+            | Self::Behind { .. }
+            | Self::Nonsense { .. } => Fault::Backend,
             Self::Engine { .. } | Self::DiskFull { .. } | Self::Io { .. } => Fault::Machine,
             Self::Corrupt { .. } => Fault::Data,
         }

@@ -27,13 +27,17 @@ pub mod contract;
 pub mod embedded;
 mod error;
 mod ledger;
+pub mod rpc;
 mod scan;
 mod sieve;
+#[cfg(feature = "testnode")]
+pub mod testnode;
 mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::Embedded;
 pub use error::{BroadcastError, Fault, LedgerError, Refusal, RefusalKind};
 pub use ledger::{Coin, Connected, Hit, Ledger, Next};
+pub use rpc::Rpc;
 pub use scan::{NotABlock, Scanned, scan};
 pub use watch::Watch;

@@ -73,6 +73,11 @@ impl Watch {
         self.outpoints.entries.len()
     }
 
+    /// Whether it watches nothing.
+    pub fn is_empty(&self) -> bool {
+        self.scripts() == 0 && self.outpoints() == 0
+    }
+
     #[inline]
     pub(crate) fn has_script_bytes(&self, script: &[u8]) -> bool {
         self.scripts.contains(script)
@@ -93,13 +98,11 @@ impl std::fmt::Debug for Watch {
 
 /// Decides which of a sequence of transactions are hits (contract 3), remembering the outputs that
 /// earlier ones brought.
-#[cfg(feature = "embedded")]
 pub(crate) struct Matcher<'w> {
     watch: &'w Watch,
     fresh: std::collections::HashSet<OutPoint>,
 }
 
-#[cfg(feature = "embedded")]
 impl<'w> Matcher<'w> {
     pub(crate) fn new(watch: &'w Watch) -> Self {
         Self { watch, fresh: std::collections::HashSet::new() }

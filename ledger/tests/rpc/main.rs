@@ -1,0 +1,12 @@
+//! The ledger over a real node, and before nodes that lie.
+#![cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests: they fail by panicking"
+)]
+
+mod contract;
+mod harness;
