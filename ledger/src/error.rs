@@ -36,7 +36,9 @@ pub enum LedgerError {
     },
 
     /// The backend's address is none.
-    #[error("`{url}` is not the address of a node: {what}\nGive it as http://HOST:PORT, for example http://127.0.0.1:8332.")]
+    #[error(
+        "`{url}` is not the address of a node: {what}\nGive it as http://HOST:PORT, for example http://127.0.0.1:8332."
+    )]
     Address {
         /// What was given, without a password.
         url: String,

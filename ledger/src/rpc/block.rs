@@ -104,11 +104,13 @@ mod tests {
     fn a_doubled_transaction_that_leaves_the_root_as_it_is_is_refused() {
         let mut block = genesis();
         block.txdata[0].version.0 = 2;
-        block.txdata = [0, 1, 2, 2].map(|value| {
-            let mut tx = block.txdata[0].clone();
-            tx.lock_time = bitcoin::absolute::LockTime::from_consensus(value);
-            tx
-        }).to_vec();
+        block.txdata = [0, 1, 2, 2]
+            .map(|value| {
+                let mut tx = block.txdata[0].clone();
+                tx.lock_time = bitcoin::absolute::LockTime::from_consensus(value);
+                tx
+            })
+            .to_vec();
         let honest = Block { txdata: block.txdata[..3].to_vec(), ..block.clone() };
         block.header.merkle_root = honest.compute_merkle_root().unwrap();
         assert_eq!(block.compute_merkle_root(), honest.compute_merkle_root());

@@ -107,7 +107,8 @@ impl Client {
             // Credentials go to the node and to nobody between.
             .proxy(None)
             .timeout_connect(Some(CONNECT.min(patience)))
-            .max_idle_connections_per_host(4)
+            // A node that shuts down waits for idle connections, up to half a minute.
+            .max_idle_connections(0)
             .build();
         Self { agent: config.into(), url, credentials, patience }
     }
@@ -153,7 +154,7 @@ impl Client {
         Ok(replies.into_iter().map(Reply::read).collect())
     }
 
-    /// A node that started anew has a new cookie and has closed our connections: one more try.
+    /// A node that started anew has a new cookie; one that is busy closes connections: one more try.
     fn exchange(&self, request: &Value, limit: u64, longer: Duration) -> Result<Vec<u8>, CallError> {
         let body = request.to_string();
         match self.post(&body, limit, longer) {
@@ -173,6 +174,7 @@ impl Client {
             .timeout_global(Some(self.patience + longer))
             .build()
             .header("authorization", header.as_str())
+            .header("connection", "close")
             .content_type("application/json")
             .send(body);
         let mut response = response.map_err(Failed::of)?;
@@ -202,7 +204,7 @@ impl Client {
 enum Failed {
     Unauthorized,
     NoCredentials(String),
-    /// The connection ended: it may have been an old one.
+    /// The connection ended.
     Closed(String),
     TooLong(u64),
     Other(String),

@@ -316,10 +316,8 @@ impl Rpc {
         let milliseconds = at_most.as_millis().max(1) as u64;
         let params = [json!(height.next().to_u32()), json!(milliseconds)];
         let call = Call::new("waitforblockheight", params);
-        let tip: reply::Place = self
-            .client()?
-            .ask(&call, client::SMALL, at_most)
-            .map_err(|error| self.failed(error))?;
+        let tip: reply::Place =
+            self.client()?.ask(&call, client::SMALL, at_most).map_err(|error| self.failed(error))?;
         // A node that shuts down answers at once, again and again.
         let rest = at_most.saturating_sub(began.elapsed()).min(Duration::from_millis(100));
         if tip.height <= height.to_u32() && !rest.is_zero() {

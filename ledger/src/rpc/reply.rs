@@ -80,7 +80,10 @@ pub(super) struct TxOut {
 
 impl TxOut {
     pub(super) fn output(&self) -> bitcoin::TxOut {
-        bitcoin::TxOut { value: self.value.0, script_pubkey: ScriptBuf::from_bytes(self.script.hex.0.clone()) }
+        bitcoin::TxOut {
+            value: self.value.0,
+            script_pubkey: ScriptBuf::from_bytes(self.script.hex.0.clone()),
+        }
     }
 }
 

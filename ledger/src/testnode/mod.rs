@@ -224,17 +224,22 @@ impl TestNode {
 
     /// Makes it hold its breath: it neither answers nor closes connections.
     pub fn freeze(&self) {
-        self.signal("-STOP");
+        let pid = self.signal("-STOP");
+        let deadline = Instant::now() + PATIENCE;
+        while !threads_stand_still(&pid) {
+            assert!(Instant::now() < deadline, "{} does not stand still", self.program.display());
+        }
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal("-CONT");
+        drop(self.signal("-CONT"));
     }
 
-    fn signal(&self, signal: &str) {
+    fn signal(&self, signal: &str) -> String {
         let pid = self.child().as_ref().map(|child| child.id().to_string()).expect("it runs");
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        pid
     }
 }
 
@@ -245,6 +250,15 @@ impl Drop for TestNode {
             let _ = child.wait();
         }
     }
+}
+
+/// A signal is on its way for a while: each thread stops when it hears of it.
+fn threads_stand_still(pid: &str) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.map(Result::unwrap).all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't']))
+    })
 }
 
 /// A port that nobody uses now.

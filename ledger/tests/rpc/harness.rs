@@ -2,9 +2,9 @@
 
 use bitcoin::Script;
 use keyway_chain::BlockRef;
+use keyway_ledger::Rpc;
 use keyway_ledger::contract::Harness;
 use keyway_ledger::testnode::{Kind, TestNode};
-use keyway_ledger::Rpc;
 
 pub struct Fresh {
     pub node: TestNode,

@@ -1,8 +1,6 @@
 //! The ledger over a real node, and before nodes that lie.
-#![cfg(test)]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "these are tests: they fail by panicking"
@@ -10,3 +8,6 @@
 
 mod contract;
 mod harness;
+mod hostile;
+mod liar;
+mod nodes;
