@@ -2,6 +2,7 @@
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
+use sha2::digest::FixedOutput;
 use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
@@ -27,6 +28,23 @@ pub(crate) fn expand<const N: usize>(key: &Secret, label: &str, parts: &[&[u8]])
 pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Secret {
     let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt), ikm);
     Secret::take(prk.as_mut())
+}
+
+/// `Extract(salt, ·)` with one salt for many inputs: HMAC's key is the salt, and is prepared once.
+pub(crate) struct Extractor(Hmac<Sha256>);
+
+impl Extractor {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    pub(crate) fn new(salt: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(salt).expect("HMAC takes keys of every length"))
+    }
+
+    /// Replaces a secret by what is extracted from it.
+    pub(crate) fn extract_in_place(&self, secret: &mut [u8; 32]) {
+        let mut mac = self.0.clone();
+        mac.update(secret);
+        FixedOutput::finalize_into(mac, secret.into());
+    }
 }
 
 /// HMAC-SHA-256.

@@ -1,11 +1,13 @@
 //! Session keys that follow the chain's blocks (PROTOCOL.md 10).
 
+use std::collections::BTreeMap;
+
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use keyway_chain::{BlockRef, Height};
 use thiserror::Error;
 
-use crate::kdf::{expand, extract};
+use crate::kdf::{Extractor, expand};
 use crate::negotiation::{MasterKey, Role};
 use crate::secret::Secret;
 
@@ -108,18 +110,13 @@ impl Ratchet {
 
     /// Erases what lies below the window of `chain`'s tip. Whether anything was erased.
     ///
+    /// For many keys, [`Steps::advance`] does the same in less time.
+    ///
     /// # Errors
     /// [`NoSession::Lost`] if the oldest block is not in `chain`, [`NoSession::Unknown`] if `chain`
     /// does not give a hash in between.
     pub fn advance(&mut self, chain: &impl BestChain) -> Result<bool, NoSession> {
-        let target = self.first.max(chain.tip().minus(WINDOW - 1));
-        if target <= self.oldest.height {
-            return Ok(false);
-        }
-        let (ck, hash) = self.walk(chain, target)?;
-        self.oldest = BlockRef::new(target, hash);
-        self.ck = ck;
-        Ok(true)
+        Steps::over(chain).advance(self)
     }
 
     /// sk of `block` for messages that `sender` seals.
@@ -143,7 +140,7 @@ impl Ratchet {
         if height > chain.tip() {
             return Err(NoSession::Unknown { height, tip: chain.tip() });
         }
-        let (ck, best) = self.walk(chain, height)?;
+        let (ck, best) = Steps::over(chain).walk(self, height)?;
         if best != hash {
             return Err(NoSession::OtherBranch(block));
         }
@@ -153,20 +150,60 @@ impl Ratchet {
         };
         Ok(SessionKey(expand(&ck, "session", &[&[direction], &height.to_u32().to_be_bytes()])))
     }
+}
+
+/// The steps that a chain's blocks are to every key: each block's hash is prepared once, however many keys take it.
+pub struct Steps<'c, C> {
+    chain: &'c C,
+    prepared: BTreeMap<Height, (BlockHash, Extractor)>,
+}
+
+impl<'c, C: BestChain> Steps<'c, C> {
+    /// Over the blocks of `chain`, which must stay as it is meanwhile.
+    pub fn over(chain: &'c C) -> Self {
+        Self { chain, prepared: BTreeMap::new() }
+    }
+
+    /// [`Ratchet::advance`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance(&mut self, ratchet: &mut Ratchet) -> Result<bool, NoSession> {
+        let target = ratchet.first.max(self.chain.tip().minus(WINDOW - 1));
+        if target <= ratchet.oldest.height {
+            return Ok(false);
+        }
+        let (ck, hash) = self.walk(ratchet, target)?;
+        ratchet.oldest = BlockRef::new(target, hash);
+        ratchet.ck = ck;
+        Ok(true)
+    }
 
     /// ck at `to`, and the best chain's block there.
-    fn walk(&self, chain: &impl BestChain, to: Height) -> Result<(Secret, BlockHash), NoSession> {
-        let hash_at = |height| chain.hash_at(height).ok_or(NoSession::Unknown { height, tip: chain.tip() });
-        if hash_at(self.oldest.height)? != self.oldest.hash {
-            return Err(NoSession::Lost(self.oldest.height));
+    fn walk(&mut self, ratchet: &Ratchet, to: Height) -> Result<(Secret, BlockHash), NoSession> {
+        let BlockRef { mut height, mut hash } = ratchet.oldest;
+        if self.hash_at(height)? != hash {
+            return Err(NoSession::Lost(height));
         }
-        let (mut ck, mut hash, mut height) = (self.ck.duplicate(), self.oldest.hash, self.oldest.height);
+        let mut ck = ratchet.ck.duplicate();
         while height < to {
             height = height.next();
-            hash = hash_at(height)?;
-            ck = extract(hash.as_byte_array(), ck.expose());
+            let step;
+            (hash, step) = self.step(height)?;
+            ck.rewrite(|ck| step.extract_in_place(ck));
         }
         Ok((ck, hash))
+    }
+
+    fn step(&mut self, height: Height) -> Result<(BlockHash, &Extractor), NoSession> {
+        let hash = self.hash_at(height)?;
+        let entry =
+            self.prepared.entry(height).or_insert_with(|| (hash, Extractor::new(hash.as_byte_array())));
+        Ok((entry.0, &entry.1))
+    }
+
+    fn hash_at(&self, height: Height) -> Result<BlockHash, NoSession> {
+        self.chain.hash_at(height).ok_or_else(|| NoSession::Unknown { height, tip: self.chain.tip() })
     }
 }
 

@@ -1,19 +1,15 @@
 //! Messages under session keys, as COSE_Encrypt0 (PROTOCOL.md 11).
 
+mod form;
+
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bitcoin::BlockHash;
-use bitcoin::hashes::Hash;
-use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
-use coset::cbor::Value;
-use coset::{
-    AsCborValue, CoseEncrypt0, CoseEncrypt0Builder, HeaderBuilder, Label, TaggedCborSerializable, cbor, iana,
-};
-use keyway_chain::{BlockRef, Height};
+use keyway_chain::BlockRef;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -23,14 +19,8 @@ use crate::negotiation::NegotiationId;
 use crate::ratchet::SessionKey;
 
 const PREFIX: &str = "keyway-sealed:";
-const LABEL_HEIGHT: i64 = -65_537;
-const LABEL_BLOCK: i64 = -65_538;
-const LABEL_STREAM: i64 = -65_539;
-const LABEL_TAG: i64 = -65_540;
-/// COSE_Encrypt0 (RFC 9052).
-const CBOR_TAG: u64 = 16;
-/// More than the longest protected header has, which is 162 bytes.
-const MAX_PROTECTED_LEN: usize = 256;
+/// Bytes by which a ciphertext is longer than its plaintext.
+const TAG_LEN: usize = 16;
 
 /// One sender's messages between two starts of its process: 16 random bytes (PROTOCOL.md 11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,7 +90,9 @@ pub enum SealError {
 #[derive(Clone, Debug)]
 pub struct Sealed {
     envelope: Envelope,
-    cose: CoseEncrypt0,
+    bytes: Vec<u8>,
+    /// Where in `bytes` the ciphertext begins; it goes on to the end.
+    ciphertext: usize,
 }
 
 /// Bytes that are no sealed message.
@@ -142,16 +134,17 @@ pub fn seal(
 ) -> Result<Sealed, SealError> {
     let (stream, counter) = stream.take()?;
     let envelope = Envelope { negotiation, block, stream, counter, tag };
-    let nonce = nonce(counter);
-    let cipher = cipher(key, stream);
-    let cose = CoseEncrypt0Builder::new()
-        .protected(header(&envelope))
-        .try_create_ciphertext(plaintext, aad, |plaintext, aad| {
-            let payload = Payload { msg: plaintext, aad };
-            cipher.encrypt(&nonce.into(), payload).map_err(|_| SealError::TooLong)
-        })?
-        .build();
-    Ok(Sealed { envelope, cose })
+    let protected = form::protected(&envelope);
+    let aad = form::enc_structure(&protected, aad);
+    let mut bytes = form::front(&protected, plaintext.len() + TAG_LEN);
+    let ciphertext = bytes.len();
+    bytes.extend_from_slice(plaintext);
+    let (_, body) = bytes.split_at_mut(ciphertext);
+    let tag = cipher(key, stream)
+        .encrypt_inout_detached(&nonce(counter).into(), &aad, body.into())
+        .map_err(|_| SealError::TooLong)?;
+    bytes.extend_from_slice(&tag);
+    Ok(Sealed { envelope, bytes, ciphertext })
 }
 
 impl Sealed {
@@ -165,24 +158,22 @@ impl Sealed {
     /// # Errors
     /// [`OpenError`] says nothing more: whatever differs, the cipher cannot tell.
     pub fn open(&self, key: &SessionKey, aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (front, ciphertext) = self.bytes.split_at_checked(self.ciphertext).ok_or(OpenError)?;
+        let protected = form::protected_of(front).ok_or(OpenError)?;
         let nonce = nonce(self.envelope.counter);
-        let cipher = cipher(key, self.envelope.stream);
-        self.cose
-            .decrypt_ciphertext(
-                aad,
-                || OpenError,
-                |ciphertext, aad| {
-                    let payload = Payload { msg: ciphertext, aad };
-                    cipher.decrypt(&nonce.into(), payload).map_err(|_| OpenError)
-                },
-            )
-            .map(Zeroizing::new)
+        let payload = Payload { msg: ciphertext, aad: &form::enc_structure(protected, aad) };
+        let plaintext = cipher(key, self.envelope.stream).decrypt(&nonce.into(), payload);
+        plaintext.map(Zeroizing::new).map_err(|_| OpenError)
     }
 
     /// The tagged COSE_Encrypt0.
-    #[expect(clippy::expect_used, reason = "headers of integers and byte strings always encode")]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The same, to keep.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.cose.clone().to_tagged_vec().expect("integers and byte strings encode")
+        self.bytes.clone()
     }
 
     /// Reads [`Sealed::to_bytes`] back, to the last byte.
@@ -190,20 +181,24 @@ impl Sealed {
     /// # Errors
     /// [`SealedError`]; the sender, or the way the message came, is at fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SealedError> {
-        let cose = parse(bytes)?;
-        let envelope = envelope(&cose).ok_or(SealedError::Header)?;
-        let sealed = Self { envelope, cose };
-        // One message, one form: what a reader accepts is what a writer writes.
-        let mut plain = sealed.clone();
-        plain.cose.protected.original_data = None;
-        plain.cose.protected.header = header(&envelope);
-        if plain.to_bytes() == bytes { Ok(sealed) } else { Err(SealedError::Header) }
+        Self::from_vec(bytes.to_vec())
+    }
+
+    /// The same without copying a long message.
+    ///
+    /// # Errors
+    /// As [`Sealed::from_bytes`].
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Self, SealedError> {
+        match form::read(&bytes) {
+            Some((envelope, ciphertext)) => Ok(Self { envelope, bytes, ciphertext }),
+            None => Err(form::why_not(&bytes)),
+        }
     }
 }
 
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(self.to_bytes()))
+        write!(f, "{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(&self.bytes))
     }
 }
 
@@ -213,7 +208,7 @@ impl FromStr for Sealed {
     fn from_str(text: &str) -> Result<Self, SealedError> {
         let encoded = text.trim().strip_prefix(PREFIX).ok_or(SealedError::Prefix)?;
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| SealedError::Alphabet)?;
-        Self::from_bytes(&bytes)
+        Self::from_vec(bytes)
     }
 }
 
@@ -226,61 +221,6 @@ fn nonce(counter: u64) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&counter.to_be_bytes());
     nonce
-}
-
-fn header(envelope: &Envelope) -> coset::Header {
-    let header = HeaderBuilder::new()
-        .algorithm(iana::Algorithm::ChaCha20Poly1305)
-        .key_id(envelope.negotiation.as_bytes().to_vec())
-        .iv(nonce(envelope.counter).to_vec())
-        .value(LABEL_HEIGHT, Value::from(envelope.block.height.to_u32()))
-        .value(LABEL_BLOCK, Value::Bytes(envelope.block.hash.as_byte_array().to_vec()))
-        .value(LABEL_STREAM, Value::Bytes(envelope.stream.as_bytes().to_vec()));
-    match envelope.tag {
-        Some(tag) => header.value(LABEL_TAG, Value::Bytes(tag.as_bytes().to_vec())).build(),
-        None => header.build(),
-    }
-}
-
-/// A COSE_Encrypt0 with a ciphertext, no unprotected header and a protected one of bounded length.
-///
-/// All this is asked before `coset` sees the headers: it follows headers nested in countersignatures as deep as
-/// they go, and a long enough message would exhaust the stack.
-fn parse(bytes: &[u8]) -> Result<CoseEncrypt0, SealedError> {
-    let mut rest = bytes;
-    let value: Value = cbor::from_reader(&mut rest).map_err(|_| SealedError::NotCose)?;
-    let (Value::Tag(CBOR_TAG, message), []) = (value, rest) else { return Err(SealedError::NotCose) };
-    let parts = message.as_array().map_or(&[][..], Vec::as_slice);
-    let [Value::Bytes(protected), Value::Map(unprotected), Value::Bytes(_)] = parts else {
-        return Err(SealedError::NotCose);
-    };
-    if protected.len() > MAX_PROTECTED_LEN || !unprotected.is_empty() {
-        return Err(SealedError::Header);
-    }
-    CoseEncrypt0::from_cbor_value(*message).map_err(|_| SealedError::Header)
-}
-
-fn envelope(cose: &CoseEncrypt0) -> Option<Envelope> {
-    let header = &cose.protected.header;
-    let entry = |label: i64| {
-        header.rest.iter().find(|(found, _)| *found == Label::Int(label)).map(|(_, value)| value)
-    };
-    let bytes = |label| entry(label)?.as_bytes().map(Vec::as_slice);
-    let height = u32::try_from(i128::from(entry(LABEL_HEIGHT)?.as_integer()?)).ok()?;
-    let hash = BlockHash::from_byte_array(bytes(LABEL_BLOCK)?.try_into().ok()?);
-    let (zeros, counter) = header.iv.split_first_chunk::<4>()?;
-    let tag = match entry(LABEL_TAG) {
-        None => None,
-        Some(_) => Some(Tag::from_bytes(bytes(LABEL_TAG)?.try_into().ok()?)),
-    };
-    let envelope = Envelope {
-        negotiation: NegotiationId::from_bytes(header.key_id[..].try_into().ok()?),
-        block: BlockRef::new(Height::new(height), hash),
-        stream: StreamId::from_bytes(bytes(LABEL_STREAM)?.try_into().ok()?),
-        counter: u64::from_be_bytes(counter.try_into().ok()?),
-        tag,
-    };
-    (*zeros == [0; 4]).then_some(envelope)
 }
 
 #[cfg(test)]

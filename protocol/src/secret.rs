@@ -31,6 +31,11 @@ impl<const N: usize> Secret<N> {
         secret
     }
 
+    /// Lets `rewrite` replace the bytes where they are.
+    pub(crate) fn rewrite(&mut self, rewrite: impl FnOnce(&mut [u8; N])) {
+        rewrite(&mut self.0);
+    }
+
     /// Hands the bytes out, in so many words.
     pub fn expose(&self) -> &[u8; N] {
         &self.0

@@ -29,7 +29,7 @@ pub fn seal(global: &Global, args: &Seal, ui: &Ui) -> Result<(), Error> {
     let plaintext = files::read(&args.file, files::MESSAGE)?;
     let message = party.seal(&args.whom, &plaintext, args.aad.as_bytes())?;
     if args.binary && !ui.json() {
-        ui.bytes(&message.sealed.to_bytes())?;
+        ui.bytes(message.sealed.as_bytes())?;
     } else {
         let json = SealedJson {
             negotiation: message.negotiation.to_string(),

@@ -4,8 +4,13 @@
 use bitcoin::hashes::Hash;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+use coset::cbor::Value;
+use coset::iana::Algorithm;
+use coset::{CoseEncrypt0, TaggedCborSerializable};
 use hkdf::Hkdf;
-use keyway_protocol::sealing::{Sealed, SealedError};
+use keyway_chain::{BlockRef, Height};
+use keyway_protocol::message::Tag;
+use keyway_protocol::sealing::{Sealed, SealedError, Stream, seal};
 use sha2::Sha256;
 
 use crate::sealing::{NEGOTIATION, STREAM, TAG, block, key, sealed};
@@ -88,6 +93,32 @@ fn refusal(message: &[u8]) -> SealedError {
 
 fn assert_header_refused(entries: &[Entry], what: &str) {
     assert_eq!(refusal(&message(&map(entries))), SealedError::Header, "{what}");
+}
+
+/// The form is written straight through; this shows that a general reader of COSE finds in it what the document says.
+#[test]
+fn a_general_reader_of_cose_finds_the_same_and_writes_the_same_bytes() {
+    for (height, tagged) in
+        [(0, false), (23, true), (24, false), (HEIGHT, true), (65_536, true), (u32::MAX, false)]
+    {
+        let block = BlockRef::new(Height::new(height), block(HEIGHT).hash);
+        let tag = tagged.then(|| Tag::from_bytes(TAG));
+        let mut stream = Stream::new(STREAM);
+        let plaintext = vec![7; height as usize % 70_000];
+        let sealed = seal(&mut stream, NEGOTIATION, block, tag, &key(), &plaintext, b"aad").unwrap();
+        let cose = CoseEncrypt0::from_tagged_slice(sealed.as_bytes()).unwrap();
+        let header = &cose.protected.header;
+        assert_eq!(
+            header.alg,
+            Some(coset::RegisteredLabelWithPrivate::Assigned(Algorithm::ChaCha20Poly1305))
+        );
+        assert_eq!(header.key_id, NEGOTIATION.as_bytes());
+        assert_eq!(header.iv, [0; 12]);
+        assert_eq!(header.rest.first().unwrap().1, Value::from(height));
+        assert_eq!(header.rest.len(), if tagged { 4 } else { 3 });
+        assert_eq!(cose.clone().to_tagged_vec().unwrap(), sealed.as_bytes());
+        assert_eq!(*sealed.open(&key(), b"aad").unwrap(), plaintext);
+    }
 }
 
 #[test]
