@@ -1,8 +1,8 @@
 //! The hash and derivation functions of PROTOCOL.md 2, each with its label.
 
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::digest::FixedOutput;
+use hmac::{Hmac, HmacReset, KeyInit, Mac};
+use sha2::digest::FixedOutputReset;
 use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
@@ -31,19 +31,18 @@ pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Secret {
 }
 
 /// `Extract(salt, ·)` with one salt for many inputs: HMAC's key is the salt, and is prepared once.
-pub(crate) struct Extractor(Hmac<Sha256>);
+pub(crate) struct Extractor(HmacReset<Sha256>);
 
 impl Extractor {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
     pub(crate) fn new(salt: &[u8]) -> Self {
-        Self(Hmac::new_from_slice(salt).expect("HMAC takes keys of every length"))
+        Self(HmacReset::new_from_slice(salt).expect("HMAC takes keys of every length"))
     }
 
     /// Replaces a secret by what is extracted from it.
-    pub(crate) fn extract_in_place(&self, secret: &mut [u8; 32]) {
-        let mut mac = self.0.clone();
-        mac.update(secret);
-        FixedOutput::finalize_into(mac, secret.into());
+    pub(crate) fn extract_in_place(&mut self, secret: &mut [u8; 32]) {
+        Mac::update(&mut self.0, secret);
+        self.0.finalize_into_reset(secret.into());
     }
 }
 

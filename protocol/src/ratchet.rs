@@ -140,8 +140,8 @@ impl Ratchet {
         if height > chain.tip() {
             return Err(NoSession::Unknown { height, tip: chain.tip() });
         }
-        let (ck, best) = Steps::over(chain).walk(self, height)?;
-        if best != hash {
+        let (ck, best) = Steps::over(chain).key_at(self, height)?;
+        if best.hash != hash {
             return Err(NoSession::OtherBranch(block));
         }
         let direction = match sender {
@@ -155,51 +155,64 @@ impl Ratchet {
 /// The steps that a chain's blocks are to every key: each block's hash is prepared once, however many keys take it.
 pub struct Steps<'c, C> {
     chain: &'c C,
-    prepared: BTreeMap<Height, (BlockHash, Extractor)>,
+    prepared: BTreeMap<Height, Extractor>,
+    /// The way that was looked at last: from this block to that one. Most keys of a party go the same.
+    way: Option<(BlockRef, BlockRef)>,
 }
 
 impl<'c, C: BestChain> Steps<'c, C> {
     /// Over the blocks of `chain`, which must stay as it is meanwhile.
     pub fn over(chain: &'c C) -> Self {
-        Self { chain, prepared: BTreeMap::new() }
+        Self { chain, prepared: BTreeMap::new(), way: None }
     }
 
     /// [`Ratchet::advance`].
     ///
     /// # Errors
-    /// As there.
+    /// As there; the key is as it was.
     pub fn advance(&mut self, ratchet: &mut Ratchet) -> Result<bool, NoSession> {
         let target = ratchet.first.max(self.chain.tip().minus(WINDOW - 1));
         if target <= ratchet.oldest.height {
             return Ok(false);
         }
-        let (ck, hash) = self.walk(ratchet, target)?;
-        ratchet.oldest = BlockRef::new(target, hash);
-        ratchet.ck = ck;
+        let target = self.prepare(ratchet.oldest, target)?;
+        self.take(&mut ratchet.ck, ratchet.oldest.height, target.height);
+        ratchet.oldest = target;
         Ok(true)
     }
 
-    /// ck at `to`, and the best chain's block there.
-    fn walk(&mut self, ratchet: &Ratchet, to: Height) -> Result<(Secret, BlockHash), NoSession> {
-        let BlockRef { mut height, mut hash } = ratchet.oldest;
-        if self.hash_at(height)? != hash {
-            return Err(NoSession::Lost(height));
-        }
+    /// ck of the best chain's block at `height`, and that block.
+    fn key_at(&mut self, ratchet: &Ratchet, height: Height) -> Result<(Secret, BlockRef), NoSession> {
+        let block = self.prepare(ratchet.oldest, height)?;
         let mut ck = ratchet.ck.duplicate();
-        while height < to {
-            height = height.next();
-            let step;
-            (hash, step) = self.step(height)?;
-            ck.rewrite(|ck| step.extract_in_place(ck));
-        }
-        Ok((ck, hash))
+        self.take(&mut ck, ratchet.oldest.height, height);
+        Ok((ck, block))
     }
 
-    fn step(&mut self, height: Height) -> Result<(BlockHash, &Extractor), NoSession> {
-        let hash = self.hash_at(height)?;
-        let entry =
-            self.prepared.entry(height).or_insert_with(|| (hash, Extractor::new(hash.as_byte_array())));
-        Ok((entry.0, &entry.1))
+    /// Makes sure that each step is there, so that no key is left half-way. The block at `to`.
+    fn prepare(&mut self, from: BlockRef, to: Height) -> Result<BlockRef, NoSession> {
+        if let Some((known, end)) = self.way
+            && (known, end.height) == (from, to)
+        {
+            return Ok(end);
+        }
+        let mut end = BlockRef::new(from.height, self.hash_at(from.height)?);
+        if end != from {
+            return Err(NoSession::Lost(from.height));
+        }
+        while end.height < to {
+            let height = end.height.next();
+            end = BlockRef::new(height, self.hash_at(height)?);
+            self.prepared.entry(height).or_insert_with(|| Extractor::new(end.hash.as_byte_array()));
+        }
+        self.way = Some((from, end));
+        Ok(end)
+    }
+
+    fn take(&mut self, ck: &mut Secret, from: Height, to: Height) {
+        for (_, step) in self.prepared.range_mut(from.next()..to.next()) {
+            ck.rewrite(|ck| step.extract_in_place(ck));
+        }
     }
 
     fn hash_at(&self, height: Height) -> Result<BlockHash, NoSession> {

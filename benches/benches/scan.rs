@@ -1,0 +1,115 @@
+//! From a block's arrival to the transactions that matter, 100,000 scripts watched.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+
+use bitcoin::consensus::deserialize;
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
+use bitcoin::{Block, ScriptBuf, WPubkeyHash};
+use bitcoin_slices::{Visit, Visitor, bsl};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use keyway_benches::{BASELINE, real_block};
+use keyway_ledger::{Watch, scan};
+use silentpayments::receiving::{Label, Receiver};
+use silentpayments::utils::OutPoint;
+use silentpayments::utils::receiving::{calculate_ecdh_shared_secret, calculate_tweak_data};
+use silentpayments::{Network, SpVersion};
+
+const WATCHED: u32 = 100_000;
+
+/// Walks over a block and looks at nothing but the lengths.
+#[derive(Default)]
+struct Walk {
+    seen: usize,
+}
+
+impl Visitor for Walk {
+    fn visit_tx_in(&mut self, _: usize, input: &bsl::TxIn) -> ControlFlow<()> {
+        self.seen += input.prevout().as_ref().len();
+        ControlFlow::Continue(())
+    }
+
+    fn visit_tx_out(&mut self, _: usize, output: &bsl::TxOut) -> ControlFlow<()> {
+        self.seen += output.script_pubkey().len();
+        ControlFlow::Continue(())
+    }
+}
+
+/// P2WPKH scripts of nobody in particular.
+fn watch() -> Watch {
+    let mut watch = Watch::new();
+    for n in 0..WATCHED {
+        let hash = sha256::Hash::hash(&n.to_be_bytes()).to_byte_array();
+        let key = WPubkeyHash::from_slice(&hash[..20]).expect("20 bytes");
+        watch.add_script(ScriptBuf::new_p2wpkh(&key));
+    }
+    watch
+}
+
+fn block(c: &mut Criterion) {
+    let Some(block) = real_block() else { return };
+    let watch = watch();
+    let found = scan(&block, &watch).expect("a block");
+    assert!(found.hits.is_empty(), "the block pays none of the scripts made up here");
+
+    let mut group = c.benchmark_group("scan: a block, 100,000 watched scripts");
+    group.throughput(Throughput::Bytes(block.len() as u64));
+    group.bench_function(BASELINE, |b| {
+        b.iter(|| {
+            let mut walk = Walk::default();
+            bsl::Block::visit(black_box(&block), &mut walk).expect("a block");
+            walk.seen
+        });
+    });
+    group.bench_function("keyway", |b| b.iter(|| scan(black_box(&block), &watch)));
+    group.bench_function("parsing it whole", |b| {
+        b.iter(|| deserialize::<Block>(black_box(&block)));
+    });
+    group.finish();
+
+    let transactions = found.transactions;
+    let mut group = c.benchmark_group("scan: a block's transactions, one by one");
+    group.bench_function(BASELINE, |b| b.iter(|| scan(black_box(&block), &watch)));
+    // What BIP352 asks of a receiver for every transaction that may pay it, here with one input and two outputs.
+    let one = SilentPayment::new();
+    group.bench_function("BIP352, as many transactions", |b| {
+        b.iter(|| (0..transactions).filter(|_| one.scan()).count());
+    });
+    group.finish();
+}
+
+/// A transaction that does not pay the receiver who scans it: nearly all do not.
+struct SilentPayment {
+    receiver: Receiver,
+    scan: SecretKey,
+    input: PublicKey,
+    outpoint: OutPoint,
+    outputs: [bitcoin::secp256k1::XOnlyPublicKey; 2],
+}
+
+impl SilentPayment {
+    fn new() -> Self {
+        let secp = Secp256k1::new();
+        let secret = |byte| SecretKey::from_slice(&[byte; 32]).expect("a key");
+        let public = |byte| PublicKey::from_secret_key(&secp, &secret(byte));
+        let label = Label::new(secret(1), 0);
+        let receiver = Receiver::new(SpVersion::ZERO, public(1), public(2), label, Network::Mainnet);
+        Self {
+            receiver: receiver.expect("keys make a receiver"),
+            scan: secret(1),
+            input: public(3),
+            outpoint: OutPoint::from_txid_bytes_and_vout([4; 32], 0),
+            outputs: [public(5).x_only_public_key().0, public(6).x_only_public_key().0],
+        }
+    }
+
+    fn scan(&self) -> bool {
+        let tweak = calculate_tweak_data(&[&self.input], &[self.outpoint]).expect("one input");
+        let shared = calculate_ecdh_shared_secret(black_box(&tweak), &self.scan);
+        !self.receiver.scan_transaction(&shared, &self.outputs).expect("it scans").is_empty()
+    }
+}
+
+criterion_group!(benches, block);
+criterion_main!(benches);

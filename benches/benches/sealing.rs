@@ -1,0 +1,70 @@
+//! Sealing and opening beside the cipher alone.
+
+use std::hint::black_box;
+
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use keyway_benches::{BASELINE, Blocks, filled};
+use keyway_protocol::negotiation::{NegotiationId, Role};
+use keyway_protocol::ratchet::{Ratchet, SessionKey};
+use keyway_protocol::sealing::{Sealed, Stream, StreamId, seal};
+
+const BLOCK: u32 = 1_000;
+
+fn session() -> SessionKey {
+    let block = Blocks::at(BLOCK);
+    let ratchet = Ratchet::from_parts(block.height, block, filled(9));
+    ratchet.session(&Blocks { tip: BLOCK }, block, Role::Responder).expect("its own block")
+}
+
+fn sealing(c: &mut Criterion) {
+    let (session, negotiation) = (session(), NegotiationId::from_bytes([1; 32]));
+    let cipher = ChaCha20Poly1305::new(&[8; 32].into());
+    for (name, len) in [("1 KiB", 1 << 10), ("1 MiB", 1 << 20)] {
+        let plaintext = vec![0x42; len];
+        let mut stream = Stream::new(StreamId::from_bytes([2; 16]));
+        let mut sealed = || {
+            seal(&mut stream, negotiation, Blocks::at(BLOCK), None, &session, black_box(&plaintext), b"")
+                .expect("it seals")
+        };
+        let bytes = sealed().to_bytes();
+        let bare = cipher.encrypt(&[0; 12].into(), &plaintext[..]).expect("it encrypts");
+
+        let mut group = c.benchmark_group(format!("sealing: {name}"));
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(BASELINE, |b| {
+            b.iter_with_large_drop(|| cipher.encrypt(&[0; 12].into(), black_box(&plaintext[..])));
+        });
+        group.bench_function("keyway", |b| b.iter_with_large_drop(&mut sealed));
+        group.finish();
+
+        let mut group = c.benchmark_group(format!("opening: {name}"));
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(BASELINE, |b| {
+            b.iter_batched(
+                || bare.clone(),
+                |bare| {
+                    let plaintext = cipher.decrypt(&[0; 12].into(), Payload { msg: &bare, aad: b"" });
+                    (plaintext.expect("it decrypts"), bare)
+                },
+                BatchSize::LargeInput,
+            );
+        });
+        group.bench_function("keyway", |b| {
+            b.iter_batched(
+                || bytes.clone(),
+                |bytes| {
+                    let sealed = Sealed::from_vec(bytes).expect("a message");
+                    let plaintext = sealed.open(&session, b"").expect("it opens");
+                    (plaintext, sealed)
+                },
+                BatchSize::LargeInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, sealing);
+criterion_main!(benches);
