@@ -366,9 +366,11 @@ def read_signature(signature):
 # ------------------------------------------------------------------ 6. Messages
 
 X25519, X25519_MLKEM768 = 1, 2
+FFDHE = {3: 2048, 4: 3072, 5: 4096}
 SEQUENCES, AMOUNTS = 0, 1
 TAG_LEN = 16
 SHARE_LENS = {X25519: (32, 32), X25519_MLKEM768: (1216, 1120)}
+SHARE_LENS |= {suite: (bits // 8, bits // 8) for suite, bits in FFDHE.items()}
 
 
 def offer_bytes(form, suite, share):
@@ -409,11 +411,15 @@ def check_message(message, is_head, length):
 
 
 def initiator_secret(suite, n, negotiation_id, recipient):
+    if suite in FFDHE:
+        return derive(n, "ffdh share", negotiation_id, b"", recipient, length=64)
     purpose = {X25519: "x25519 share", X25519_MLKEM768: "x-wing share"}[suite]
     return derive(n, purpose, negotiation_id, b"", recipient)
 
 
 def share_a(suite, secret):
+    if suite in FFDHE:
+        return primitives.ffdhe(FFDHE[suite], secret)
     return primitives.x25519(secret) if suite == X25519 else mlkem.xwing_public(secret)
 
 
@@ -422,6 +428,9 @@ def respond(suite, n, negotiation_id, anchor, recipient, theirs):
     if suite == X25519:
         secret = derive(n, "x25519 share", negotiation_id, anchor, recipient)
         return secret, primitives.x25519(secret), agree_x25519(secret, theirs)
+    if suite in FFDHE:
+        secret = derive(n, "ffdh share", negotiation_id, anchor, recipient, length=64)
+        return secret, share_a(suite, secret), agree_ffdhe(FFDHE[suite], secret, theirs)
     purpose = "x-wing encapsulation"
     randomness = derive(n, purpose, negotiation_id, anchor, recipient, aad=theirs, length=64)
     if primitives.x25519(randomness[32:], theirs[-32:]) == bytes(32):
@@ -437,6 +446,8 @@ def agree(suite, secret, theirs):
     """The initiator's shared secret."""
     if suite == X25519:
         return agree_x25519(secret, theirs)
+    if suite in FFDHE:
+        return agree_ffdhe(FFDHE[suite], secret, theirs)
     shared, shared_x = mlkem.xwing_decapsulate(secret, theirs)
     return not_of_small_order(shared_x) and shared
 
@@ -446,6 +457,17 @@ def agree_x25519(secret, theirs):
     if primitives.decode_u(own) == primitives.decode_u(theirs):
         raise Refused("Reflected")
     return not_of_small_order(primitives.x25519(secret, theirs))
+
+
+def agree_ffdhe(bits, secret, theirs):
+    prime, number = primitives.ffdhe_prime(bits), int.from_bytes(theirs, "big")
+    if not 1 < number < prime - 1:
+        raise Refused("SmallOrder")
+    if pow(number, (prime - 1) // 2, prime) != 1:
+        raise Refused("OutsideSubgroup")
+    if theirs == primitives.ffdhe(bits, secret):
+        raise Refused("Reflected")
+    return H("ffdh shared secret", primitives.ffdhe(bits, secret, number))
 
 
 def not_of_small_order(shared):

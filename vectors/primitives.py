@@ -345,3 +345,23 @@ def bech32_polymod(values):
         for bit, generator in enumerate([0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3]):
             checksum ^= generator if top >> bit & 1 else 0
     return checksum
+
+
+# ------------------------------------------------------------------ finite-field Diffie-Hellman (RFC 7919)
+
+FFDHE_OFFSETS = {2048: 560316, 3072: 2625351, 4096: 5736041}
+
+
+def ffdhe_prime(bits):
+    """RFC 7919, appendix A: 2^b - 2^(b-64) + (floor(2^(b-130) e) + X) 2^64 - 1."""
+    guard = 64
+    term, e, k = 1 << (bits - 130 + guard), 0, 0
+    while term:
+        e, k = e + term, k + 1
+        term //= k
+    return (1 << bits) - (1 << (bits - 64)) + (((e >> guard) + FFDHE_OFFSETS[bits]) << 64) - 1
+
+
+def ffdhe(bits, secret, base=2):
+    """base^secret modulo the group's prime, as long as the prime."""
+    return pow(base, int.from_bytes(secret, "big"), ffdhe_prime(bits)).to_bytes(bits // 8, "big")

@@ -14,6 +14,11 @@ pub fn hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// `H(label; secret)`.
+pub(crate) fn hash_secret(label: &str, secret: &[u8]) -> Secret {
+    Secret::take(&mut hash(label, &[secret]))
+}
+
 /// `Expand(key, N, label; parts…)`.
 #[expect(clippy::expect_used, reason = "both bounds hold by type, and a silent zero key would be worse")]
 pub(crate) fn expand<const N: usize>(key: &Secret, label: &str, parts: &[&[u8]]) -> Secret<N> {

@@ -1,5 +1,7 @@
 //! Key agreements and their shares (PROTOCOL.md 6.1).
 
+mod ffdh;
+mod rfc7919;
 mod x25519;
 mod xwing;
 
@@ -21,16 +23,23 @@ pub enum Suite {
     /// X-Wing, which is X25519 and ML-KEM-768 together: what is on the chain today stays closed to the quantum
     /// computers of later.
     X25519MlKem768,
+    /// Diffie-Hellman in RFC 7919's group of 2,048 bits.
+    Ffdhe2048,
+    /// Diffie-Hellman in RFC 7919's group of 3,072 bits.
+    Ffdhe3072,
+    /// Diffie-Hellman in RFC 7919's group of 4,096 bits.
+    Ffdhe4096,
 }
 
 /// No suite of that name is known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("no suite is called `{0}`; known are: x25519, x25519-mlkem768")]
+#[error("no suite is called `{0}`; known are: x25519, x25519-mlkem768, ffdhe2048, ffdhe3072, ffdhe4096")]
 pub struct UnknownSuite(String);
 
 impl Suite {
     /// Every suite, the one to prefer first.
-    pub const ALL: [Suite; 2] = [Suite::X25519MlKem768, Suite::X25519];
+    pub const ALL: [Suite; 5] =
+        [Suite::X25519MlKem768, Suite::X25519, Suite::Ffdhe4096, Suite::Ffdhe3072, Suite::Ffdhe2048];
 
     /// What to take where nothing is said: the strongest that the carrier has room for.
     pub const fn default_over(carrier: Carrier) -> Self {
@@ -44,6 +53,9 @@ impl Suite {
         match self {
             Suite::X25519 => 1,
             Suite::X25519MlKem768 => 2,
+            Suite::Ffdhe2048 => 3,
+            Suite::Ffdhe3072 => 4,
+            Suite::Ffdhe4096 => 5,
         }
     }
 
@@ -57,6 +69,9 @@ impl Suite {
         match self {
             Suite::X25519 => "x25519",
             Suite::X25519MlKem768 => "x25519-mlkem768",
+            Suite::Ffdhe2048 => "ffdhe2048",
+            Suite::Ffdhe3072 => "ffdhe3072",
+            Suite::Ffdhe4096 => "ffdhe4096",
         }
     }
 
@@ -65,6 +80,9 @@ impl Suite {
         match self {
             Suite::X25519 => x25519::SHARE_LEN,
             Suite::X25519MlKem768 => xwing::KEY_LEN,
+            Suite::Ffdhe2048 => 256,
+            Suite::Ffdhe3072 => 384,
+            Suite::Ffdhe4096 => 512,
         }
     }
 
@@ -73,6 +91,9 @@ impl Suite {
         match self {
             Suite::X25519 => x25519::SHARE_LEN,
             Suite::X25519MlKem768 => xwing::CIPHERTEXT_LEN,
+            Suite::Ffdhe2048 => 256,
+            Suite::Ffdhe3072 => 384,
+            Suite::Ffdhe4096 => 512,
         }
     }
 }
@@ -110,41 +131,50 @@ pub enum BadShare {
     /// A point of small order: the shared secret would be known to everybody.
     #[error("a share of small order, which gives everybody the same secret")]
     SmallOrder,
+    /// A number outside the subgroup of prime order: using it would tell a bit of the secret.
+    #[error("a share outside the subgroup of {0}")]
+    OutsideSubgroup(Suite),
     /// The reader's own share, sent back.
     #[error("the reader's own share, reflected")]
     Reflected,
 }
 
-/// The initiator's secret of an agreement.
+/// A side's secret of an agreement; in X-Wing, the initiator's.
 pub(crate) enum ShareSecret {
     X25519(x25519::Private),
     XWing(xwing::Private),
+    Ffdh(ffdh::Private),
 }
 
 impl ShareSecret {
-    /// The secret that PROTOCOL.md 6.1 derives for the initiator.
+    /// The secret that PROTOCOL.md 6.1 derives.
     pub(crate) fn derive(suite: Suite, secret: &NegotiationSecret, binding: &Binding) -> Self {
         match suite {
             Suite::X25519 => Self::X25519(x25519::Private::new(&secret.derive(x25519::PURPOSE, binding))),
             Suite::X25519MlKem768 => {
                 Self::XWing(xwing::Private::new(&secret.derive(xwing::PURPOSE, binding)))
             }
+            Suite::Ffdhe2048 => Self::Ffdh(ffdh_private(&ffdh::FFDHE2048, secret, binding)),
+            Suite::Ffdhe3072 => Self::Ffdh(ffdh_private(&ffdh::FFDHE3072, secret, binding)),
+            Suite::Ffdhe4096 => Self::Ffdh(ffdh_private(&ffdh::FFDHE4096, secret, binding)),
         }
     }
 
-    /// Share A.
+    /// The share that the peer sees.
     pub(crate) fn public(&self) -> Vec<u8> {
         match self {
             Self::X25519(private) => private.public().to_vec(),
             Self::XWing(private) => private.public(),
+            Self::Ffdh(private) => private.public().to_vec(),
         }
     }
 
-    /// The shared secret, if share B may be used.
+    /// The shared secret, if the peer's share may be used.
     pub(crate) fn agree(&self, theirs: &[u8]) -> Result<Secret, BadShare> {
         match self {
             Self::X25519(private) => private.agree(theirs),
             Self::XWing(private) => private.decapsulate(theirs),
+            Self::Ffdh(private) => private.agree(theirs),
         }
     }
 }
@@ -156,14 +186,14 @@ pub(crate) fn respond(
     binding: &Binding,
     theirs: &[u8],
 ) -> Result<(Vec<u8>, Secret), BadShare> {
-    match suite {
-        Suite::X25519 => {
-            let mine = x25519::Private::new(&secret.derive(x25519::PURPOSE, binding));
-            Ok((mine.public().to_vec(), mine.agree(theirs)?))
-        }
-        Suite::X25519MlKem768 => {
-            let randomness = secret.derive_for(xwing::ENCAPSULATION, binding, theirs, b"");
-            xwing::encapsulate(theirs, &randomness)
-        }
+    if suite == Suite::X25519MlKem768 {
+        let randomness = secret.derive_for(xwing::ENCAPSULATION, binding, theirs, b"");
+        return xwing::encapsulate(theirs, &randomness);
     }
+    let mine = ShareSecret::derive(suite, secret, binding);
+    Ok((mine.public(), mine.agree(theirs)?))
+}
+
+fn ffdh_private(group: &'static ffdh::Group, secret: &NegotiationSecret, binding: &Binding) -> ffdh::Private {
+    ffdh::Private::new(group, &secret.derive_for(ffdh::PURPOSE, binding, b"", b""))
 }

@@ -31,7 +31,11 @@ fn draft(form: AnswerForm) -> Draft {
 }
 
 fn post_quantum() -> Draft {
-    Draft::new(context(), Suite::X25519MlKem768, AnswerForm::Sequences, &n(1))
+    of_suite(Suite::X25519MlKem768)
+}
+
+fn of_suite(suite: Suite) -> Draft {
+    Draft::new(context(), suite, AnswerForm::Sequences, &n(1))
 }
 
 /// The offer whose anchor is output 3 of some transaction.
@@ -102,6 +106,7 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::Message(BadMessage::Length { .. }) | Refusal::Share(BadShare::Length { .. }) => "Length",
         Refusal::Share(BadShare::NoKey(_)) => "NoKey",
         Refusal::Share(BadShare::SmallOrder) => "SmallOrder",
+        Refusal::Share(BadShare::OutsideSubgroup(_)) => "OutsideSubgroup",
         Refusal::Share(BadShare::Reflected) => "Reflected",
         Refusal::WrongTag => "WrongTag",
     }
@@ -124,7 +129,8 @@ fn answering() -> Vec<Json> {
         answering_case("long", "a share of 33 bytes", &[&offer[..], &[0]].concat()),
         answering_case("suite-0", "suite number 0", &of(0, share)),
         answering_case("suite-2", "the head of another suite", &of(2, share)),
-        answering_case("suite-3", "a suite of a later version", &of(3, share)),
+        answering_case("suite-3", "the head of a third suite", &of(3, share)),
+        answering_case("suite-62", "a suite of a later version", &of(62, share)),
         answering_case("suite-63", "the highest suite number", &of(0x7f, share)),
         answering_case("an-answer", "the head of an answer", &of(0x81, share)),
         answering_case("reflected", "the responder's own share", &of(1, &own)),
@@ -141,6 +147,7 @@ fn answering() -> Vec<Json> {
     let zero = with_high_bit(&[0; 32]);
     cases.push(answering_case("small-order-high-bit", "the same with the ignored bit set", &of(1, &zero)));
     cases.extend(answering_post_quantum());
+    cases.extend(answering_finite_field());
     cases
 }
 
@@ -158,6 +165,32 @@ fn answering_post_quantum() -> Vec<Json> {
         answering_case("x-wing-no-key", "a number of the key is 4095", &with(1, &[0xff, 0x0f])),
         answering_case("x-wing-small-order", "an X25519 part of small order", &with(1185, &[0; 32])),
     ]
+}
+
+/// RFC 7919's groups.
+fn answering_finite_field() -> Vec<Json> {
+    let offer = of_suite(Suite::Ffdhe2048).offer().to_bytes();
+    let of = |share: &[u8]| [&offer[..1], share].concat();
+    let own = answer(&offer).unwrap().0.share().to_vec();
+    vec![
+        answering_case("ffdhe2048", "the group of 2048 bits", &offer),
+        answering_case("ffdhe3072", "the group of 3072 bits", &of_suite(Suite::Ffdhe3072).offer().to_bytes()),
+        answering_case("ffdhe4096", "the group of 4096 bits", &of_suite(Suite::Ffdhe4096).offer().to_bytes()),
+        answering_case("ffdhe-short", "a share of 255 bytes", &offer[..256]),
+        answering_case("ffdhe-0", "share 0", &of(&number(0))),
+        answering_case("ffdhe-1", "share 1", &of(&number(1))),
+        answering_case("ffdhe-above", "a share above the prime", &of(&[0xff; 256])),
+        answering_case("ffdhe-4", "share 4, the square of 2", &of(&number(4))),
+        answering_case("ffdhe-11", "share 11, which is no square", &of(&number(11))),
+        answering_case("ffdhe-reflected", "the responder's own share", &of(&own)),
+    ]
+}
+
+/// A small number as a share of ffdhe2048.
+fn number(value: u8) -> [u8; 256] {
+    let mut bytes = [0; 256];
+    bytes[255] = value;
+    bytes
 }
 
 /// The initiator's side.
@@ -186,11 +219,13 @@ fn reading() -> Vec<Json> {
         reading_case("form-bit", "the head has a bit of offers", Sequences, &with(0, 0x40)),
         reading_case("an-offer", "the head of an offer", Sequences, &with(0, 0x80)),
         reading_case("suite-2", "the head of another suite", Sequences, &with(0, 3)),
-        reading_case("suite-3", "a suite of a later version", Sequences, &with(0, 2)),
+        reading_case("suite-3", "the head of a third suite", Sequences, &with(0, 2)),
+        reading_case("suite-62", "a suite of a later version", Sequences, &with(0, 0x81 ^ 0xbe)),
         reading_case("short", "cut by a byte", Sequences, &good[..48]),
         reading_case("empty", "not even a head", Sequences, &[]),
     ];
     cases.extend(reading_post_quantum(&good));
+    cases.extend(reading_finite_field());
     cases
 }
 
@@ -209,5 +244,19 @@ fn reading_post_quantum(of_x25519: &[u8]) -> Vec<Json> {
         case("x-wing-x25519", "a bit of X25519's part changed", &with(1089, &[good[1089] ^ 1])),
         case("x-wing-small-order", "an X25519 part of small order", &with(1089, &[0; 32])),
         case("x-wing-other-suite", "an answer of the other suite", of_x25519),
+    ]
+}
+
+/// Answers in RFC 7919's groups.
+fn reading_finite_field() -> Vec<Json> {
+    let good = answer(&of_suite(Suite::Ffdhe2048).offer().to_bytes()).unwrap().0.to_bytes();
+    let with_share = |share: &[u8]| [&good[..1], share, &good[257..]].concat();
+    let case =
+        |id: &str, comment: &str, answer: &[u8]| reading_of(id, comment, of_suite(Suite::Ffdhe2048), answer);
+    vec![
+        case("ffdhe2048", "the right answer", &good),
+        case("ffdhe-4", "another share of the subgroup", &with_share(&number(4))),
+        case("ffdhe-1", "share 1", &with_share(&number(1))),
+        case("ffdhe-11", "a share that is no square", &with_share(&number(11))),
     ]
 }

@@ -1,0 +1,200 @@
+//! Diffie-Hellman modulo a safe prime (PROTOCOL.md 6.1).
+//!
+//! Numbers are as long as the modulus, whatever their value; only what everybody sees is computed in variable time.
+
+use std::sync::LazyLock;
+
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+use crypto_bigint::{BoxedUint, JacobiSymbol, Odd, Resize, U4096};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{BadShare, Suite, rfc7919};
+use crate::kdf::hash_secret;
+use crate::secret::Secret;
+
+/// What a share's secret exponent is derived for.
+pub(super) const PURPOSE: &str = "ffdh share";
+
+/// Bytes of a secret exponent: RFC 7919 asks for 41 in its group of 4,096 bits.
+pub(super) const EXPONENT_LEN: usize = 64;
+
+/// A group whose elements are numbers modulo a safe prime.
+pub(super) struct Group {
+    suite: Suite,
+    generator: u8,
+    modulus: BoxedMontyParams,
+    len: usize,
+}
+
+/// ffdhe2048.
+pub(super) static FFDHE2048: LazyLock<Group> =
+    LazyLock::new(|| Group::rfc7919(Suite::Ffdhe2048, rfc7919::FFDHE2048));
+/// ffdhe3072.
+pub(super) static FFDHE3072: LazyLock<Group> =
+    LazyLock::new(|| Group::rfc7919(Suite::Ffdhe3072, rfc7919::FFDHE3072));
+/// ffdhe4096.
+pub(super) static FFDHE4096: LazyLock<Group> =
+    LazyLock::new(|| Group::rfc7919(Suite::Ffdhe4096, rfc7919::FFDHE4096));
+
+impl Group {
+    #[expect(clippy::expect_used, reason = "the primes stand in the source; a test reads each")]
+    fn rfc7919(suite: Suite, prime: &str) -> Self {
+        let bits = 4 * prime.len() as u32;
+        let prime = BoxedUint::from_be_hex(prime, bits).into_option().expect("hexadecimal digits");
+        let prime = Odd::new(prime).into_option().expect("a prime over 2 is odd");
+        let len = bits as usize / 8;
+        Self { suite, generator: 2, modulus: BoxedMontyParams::new_vartime(prime), len }
+    }
+
+    fn power(&self, base: BoxedUint, exponent: &Exponent) -> BoxedUint {
+        let mut power = BoxedMontyForm::new(base, &self.modulus).pow(&exponent.0);
+        let value = power.retrieve();
+        power.zeroize();
+        value
+    }
+
+    /// A share that may be used: in the subgroup of prime order, and not 1.
+    ///
+    /// Of a safe prime's numbers the squares are that subgroup, so the Jacobi symbol tells. What is outside would give
+    /// away whether the secret exponent is even.
+    fn share(&self, bytes: &[u8]) -> Result<BoxedUint, BadShare> {
+        if bytes.len() != self.len {
+            return Err(BadShare::Length { suite: self.suite, expected: self.len, found: bytes.len() });
+        }
+        let prime = self.modulus.modulus().as_ref();
+        let share = BoxedUint::from_be_slice(bytes, prime.bits_precision())
+            .map_err(|_| BadShare::NoKey(self.suite))?;
+        let one = BoxedUint::one_with_precision(prime.bits_precision());
+        if share <= one || share >= prime.wrapping_sub(&one) {
+            return Err(BadShare::SmallOrder);
+        }
+        match is_square(&share, prime) {
+            true => Ok(share),
+            false => Err(BadShare::OutsideSubgroup(self.suite)),
+        }
+    }
+}
+
+/// Whether a number is a square modulo a prime of at most 4,096 bits. Both are public.
+fn is_square(number: &BoxedUint, prime: &BoxedUint) -> bool {
+    let widened = |number: &BoxedUint| U4096::from_be_slice(&widened(&number.to_be_bytes()));
+    let prime = Odd::new(widened(prime)).into_option();
+    prime.is_some_and(|prime| widened(number).jacobi_symbol_vartime(&prime) == JacobiSymbol::One)
+}
+
+fn widened(bytes: &[u8]) -> [u8; U4096::BYTES] {
+    let mut wide = [0; U4096::BYTES];
+    if let Some((_, low)) = wide.split_at_mut_checked(U4096::BYTES.saturating_sub(bytes.len())) {
+        low.copy_from_slice(bytes);
+    }
+    wide
+}
+
+/// A secret exponent; it wipes itself.
+struct Exponent(Zeroizing<BoxedUint>);
+
+/// One side's secret exponent, and its share.
+pub(crate) struct Private {
+    group: &'static Group,
+    exponent: Exponent,
+    share: Vec<u8>,
+}
+
+impl Private {
+    #[expect(clippy::expect_used, reason = "the precision is that of the bytes")]
+    pub(super) fn new(group: &'static Group, secret: &Secret<EXPONENT_LEN>) -> Self {
+        let bits = 8 * EXPONENT_LEN as u32;
+        let exponent = BoxedUint::from_be_slice(secret.expose(), bits).expect("as many bits as bytes give");
+        let exponent = Exponent(Zeroizing::new(exponent));
+        let precision = group.modulus.bits_precision();
+        let generator = BoxedUint::from(group.generator).resize(precision);
+        let share = group.power(generator, &exponent).to_be_bytes().into_vec();
+        Self { group, exponent, share }
+    }
+
+    pub(super) fn public(&self) -> &[u8] {
+        &self.share
+    }
+
+    pub(super) fn agree(&self, theirs: &[u8]) -> Result<Secret, BadShare> {
+        let share = self.group.share(theirs)?;
+        if theirs == self.share {
+            return Err(BadShare::Reflected);
+        }
+        let mut shared = self.group.power(share, &self.exponent);
+        let bytes = Zeroizing::new(shared.to_be_bytes());
+        shared.zeroize();
+        Ok(hash_secret("ffdh shared secret", &bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups() -> [&'static Group; 3] {
+        [&FFDHE2048, &FFDHE3072, &FFDHE4096]
+    }
+
+    fn private(group: &'static Group, byte: u8) -> Private {
+        Private::new(group, &Secret::fill_with(|exponent| exponent.fill(byte)))
+    }
+
+    /// The group's prime less `less`, as a share has it.
+    fn below_prime(group: &Group, less: u8) -> Vec<u8> {
+        let prime = group.modulus.modulus().as_ref();
+        let less = BoxedUint::from(less).resize(prime.bits_precision());
+        prime.wrapping_sub(&less).to_be_bytes().into_vec()
+    }
+
+    fn small(group: &Group, value: u8) -> Vec<u8> {
+        let mut bytes = vec![0; group.len];
+        bytes[group.len - 1] = value;
+        bytes
+    }
+
+    #[test]
+    fn both_sides_reach_the_same_secret_in_every_group() {
+        for group in groups() {
+            let (a, b) = (private(group, 1), private(group, 2));
+            let (ours, theirs) = (a.agree(b.public()).unwrap(), b.agree(a.public()).unwrap());
+            assert_eq!(ours.expose(), theirs.expose());
+            assert_eq!(a.public().len(), group.len);
+        }
+    }
+
+    #[test]
+    fn a_share_out_of_range_or_of_small_order_is_refused() {
+        for group in groups() {
+            let own = private(group, 1);
+            for share in [small(group, 0), small(group, 1), below_prime(group, 1), below_prime(group, 0)] {
+                assert_eq!(own.agree(&share).unwrap_err(), BadShare::SmallOrder);
+            }
+            assert_eq!(own.agree(&vec![0xff; group.len]).unwrap_err(), BadShare::SmallOrder);
+        }
+    }
+
+    #[test]
+    fn a_share_outside_the_subgroup_would_tell_a_bit_of_the_exponent_and_is_refused() {
+        for group in groups() {
+            let own = private(group, 1);
+            // Of a square and its negative, one is outside: −1 is no square modulo a prime that is 3 modulo 4.
+            for share in [below_prime(group, 2), below_prime(group, 4)] {
+                assert_eq!(own.agree(&share).unwrap_err(), BadShare::OutsideSubgroup(group.suite));
+            }
+            assert!(own.agree(&small(group, 4)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_share_of_another_length_and_ones_own_are_refused() {
+        for group in groups() {
+            let own = private(group, 1);
+            for len in [0, group.len - 1, group.len + 1] {
+                let refused = own.agree(&vec![2; len]).unwrap_err();
+                assert_eq!(refused, BadShare::Length { suite: group.suite, expected: group.len, found: len });
+            }
+            assert_eq!(own.agree(&own.public().to_vec()).unwrap_err(), BadShare::Reflected);
+        }
+    }
+}
