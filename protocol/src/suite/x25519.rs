@@ -10,16 +10,21 @@ pub(super) const SHARE_LEN: usize = 32;
 /// What a share's secret is derived for.
 pub(super) const PURPOSE: &str = "x25519 share";
 
-/// One side's private key.
-pub(crate) struct Private(StaticSecret);
+/// One side's private key, and its share.
+pub(crate) struct Private {
+    scalar: StaticSecret,
+    share: PublicKey,
+}
 
 impl Private {
     pub(super) fn new(secret: &Secret) -> Self {
-        Self(StaticSecret::from(*secret.expose()))
+        let scalar = StaticSecret::from(*secret.expose());
+        let share = PublicKey::from(&scalar);
+        Self { scalar, share }
     }
 
     pub(super) fn public(&self) -> [u8; SHARE_LEN] {
-        PublicKey::from(&self.0).to_bytes()
+        self.share.to_bytes()
     }
 
     pub(super) fn agree(&self, theirs: &[u8]) -> Result<Secret, BadShare> {
@@ -29,10 +34,10 @@ impl Private {
             found: theirs.len(),
         })?;
         let theirs = PublicKey::from(bytes);
-        if theirs == PublicKey::from(&self.0) {
+        if theirs == self.share {
             return Err(BadShare::Reflected);
         }
-        let shared = self.0.diffie_hellman(&theirs);
+        let shared = self.scalar.diffie_hellman(&theirs);
         if !shared.was_contributory() {
             return Err(BadShare::SmallOrder);
         }

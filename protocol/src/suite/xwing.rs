@@ -3,11 +3,11 @@
 //! A share's X25519 part of small order is refused on both sides, as x25519's own are: the key would then rest on
 //! ML-KEM alone.
 
+use curve25519_dalek::MontgomeryPoint;
 use x_wing::{
     CIPHERTEXT_SIZE, DecapsulationKeyRejectNonContrib, Decapsulator, ENCAPSULATION_KEY_SIZE,
     ENCAPSULATION_RANDOMNESS_SIZE, EncapsulationKey, KeyExport, TryDecapsulate,
 };
-use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroize;
 
 use super::{BadShare, Suite};
@@ -48,7 +48,7 @@ pub(super) fn encapsulate(
 ) -> Result<(Vec<u8>, Secret), BadShare> {
     let (_, point) =
         key.split_last_chunk().filter(|_| key.len() == KEY_LEN).ok_or(length(KEY_LEN, key.len()))?;
-    if is_of_small_order(*point, randomness) {
+    if is_of_small_order(*point) {
         return Err(BadShare::SmallOrder);
     }
     let key = EncapsulationKey::try_from(key).map_err(|_| BadShare::NoKey(Suite::X25519MlKem768))?;
@@ -58,11 +58,11 @@ pub(super) fn encapsulate(
     Ok((ciphertext.to_vec(), Secret::take(shared.as_mut())))
 }
 
-/// Whether the X25519 part of a key gives everybody the same secret; X-Wing's encapsulation takes the last 32 bytes
-/// of its randomness for the scalar.
-fn is_of_small_order(point: [u8; 32], randomness: &Secret<ENCAPSULATION_RANDOMNESS_SIZE>) -> bool {
-    let Some((_, scalar)) = randomness.expose().split_last_chunk() else { return true };
-    !StaticSecret::from(*scalar).diffie_hellman(&PublicKey::from(point)).was_contributory()
+/// Whether X25519 with this point gives everybody the same secret. The points of small order are those that eight times
+/// is the neutral element, on the curve and on its twist.
+fn is_of_small_order(point: [u8; 32]) -> bool {
+    let eight = [true, false, false, false];
+    MontgomeryPoint(point).mul_bits_be(eight.into_iter()) == MontgomeryPoint([0; 32])
 }
 
 fn length(expected: usize, found: usize) -> BadShare {
