@@ -194,7 +194,7 @@ mod tests {
                 let refused = own.agree(&vec![2; len]).unwrap_err();
                 assert_eq!(refused, BadShare::Length { suite: group.suite, expected: group.len, found: len });
             }
-            assert_eq!(own.agree(&own.public().to_vec()).unwrap_err(), BadShare::Reflected);
+            assert_eq!(own.agree(own.public()).unwrap_err(), BadShare::Reflected);
         }
     }
 }

@@ -13,6 +13,7 @@ mod common;
 #[path = "../support/corpus.rs"]
 mod corpora;
 mod corpus;
+mod errata;
 #[path = "../support/file.rs"]
 mod file;
 mod identity;
