@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Recomputes every value in vectors/*.json with keyway.py, an implementation written from docs/PROTOCOL.md.
+"""Recomputes every value in vectors/*.json with keyway.py, an implementation written from docs/PROTOCOL.md, and
+op_exponent.json with op_exponent.py, written from docs/OP_EXPONENT.md.
 
 Needs Python 3.9 and nothing else. Says what differs; fails if anything does, or if a value was not looked at.
 """
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import keyway
+import op_exponent
 import primitives
 from keyway import INITIATOR, RESPONDER, Binding, Card, Envelope, Parties, Refused, Transaction, outpoint
 
@@ -355,6 +357,28 @@ class WholeRun:
 
 # ------------------------------------------------------------------ all of it
 
+# ------------------------------------------------------------------ op_exponent.json
+
+
+def check_operation(case):
+    try:
+        operands = case.hex("base"), case.hex("exponent"), case.hex("modulus")
+        (result, price), error = op_exponent.exponentiate(*operands), None
+    except op_exponent.Failed as failed:
+        result, price, error = None, None, str(failed)
+    case.compare(result=result, price=price, error=error)
+
+
+def check_script(case):
+    flags, script = case["flags"].split(","), op_exponent.assemble(case["script"])
+    stack = [bytes.fromhex(item) for item in case["stack"]]
+    spending = op_exponent.Tapscript(stack, script, "EXPONENT" in flags)
+    case.compare(budget=spending.budget, error=spending.outcome())
+
+
+# ------------------------------------------------------------------ all files
+
+
 FILES = {
     "derivation.json": {"cases": check_derivation},
     "cards.json": {
@@ -377,6 +401,7 @@ FILES = {
         "unopened": check_unopened,
     },
     "runs.json": {"cases": lambda case: WholeRun(case).check()},
+    "op_exponent.json": {"operations": check_operation, "scripts": check_script},
 }
 
 

@@ -27,16 +27,19 @@ static FLAG_SETS: LazyLock<Vec<Flags>> = LazyLock::new(|| {
 /// What was compared so far.
 #[derive(Default)]
 pub struct Report {
-    cases: u64,
+    inputs: u64,
     verified: u64,
     outcomes: BTreeMap<&'static str, u64>,
     kinds: BTreeMap<&'static str, u64>,
     flag_sets: BTreeSet<u32>,
 }
 
+/// Cases of one input.
+pub const CASES_PER_INPUT: u64 = 2;
+
 impl Report {
-    /// Makes the case and compares: under all consensus flags, and under one other set of them. The error says
-    /// all that is needed to see the difference again.
+    /// Makes an input and compares two cases: all consensus flags, and one set of them drawn at random. The error
+    /// says all that is needed to see the difference again.
     pub fn compare(&mut self, seed: u64, nth: u64) -> Result<(), String> {
         let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ nth);
         let case = generate::case(&mut rng);
@@ -44,7 +47,7 @@ impl Report {
         let under = |flags| compare_under(&case, flags).map_err(|text| describe(&case, seed, nth, &text));
         let all = under(Flags::CONSENSUS)?;
         under(other)?.ok();
-        self.cases += 1;
+        self.inputs += 1;
         self.verified += u64::from(all.is_ok());
         *self.outcomes.entry(all.map_or_else(ScriptError::name, |()| "OK")).or_default() += 1;
         *self.kinds.entry(case.kind).or_default() += 1;
@@ -52,7 +55,7 @@ impl Report {
         Ok(())
     }
 
-    /// Cases that verify under all consensus flags.
+    /// Inputs that verify under all consensus flags.
     #[allow(dead_code, reason = "the test asks")]
     pub fn verified(&self) -> u64 {
         self.verified
@@ -76,7 +79,7 @@ impl fmt::Display for Report {
         for (name, count) in self.kinds.iter().chain(&self.outcomes) {
             writeln!(f, "{count:>10}  {name}")?;
         }
-        writeln!(f, "{:>10}  of {} verify under all consensus flags", self.verified, self.cases)
+        writeln!(f, "{:>10}  of {} inputs verify under all consensus flags", self.verified, self.inputs)
     }
 }
 
@@ -104,7 +107,7 @@ fn core_verifies(case: &Case, flags: Flags) -> bool {
 fn describe(case: &Case, seed: u64, nth: u64, text: &str) -> String {
     let prevouts: Vec<String> = case.prevouts.iter().map(serialize_hex).collect();
     format!(
-        "DIFFERENCE in case {nth} of seed {seed} ({}): {text}\ninput {} of {}\nspends {}",
+        "DIFFERENCE in input {nth} of seed {seed} ({}): {text}\ninput {} of {}\nspends {}",
         case.kind,
         case.input,
         serialize_hex(&case.transaction),

@@ -111,6 +111,14 @@ pub enum ScriptError {
     OpCodeSeparator,
     #[error("a signature occurs in the script that it signs")]
     SigFindAndDelete,
+    #[error("an operand of OP_EXPONENT is longer than 512 bytes")]
+    ExponentOperandSize,
+    #[error("an operand of OP_EXPONENT begins with a zero byte")]
+    ExponentLeadingZero,
+    #[error("the modulus of OP_EXPONENT is even or less than 3")]
+    ExponentModulus,
+    #[error("the base of OP_EXPONENT is not less than the modulus")]
+    ExponentBase,
 }
 
 impl ScriptError {
@@ -184,4 +192,8 @@ const NAMES: &[(ScriptError, &str)] = &[
     (ScriptError::TapscriptEmptyPubkey, "TAPSCRIPT_EMPTY_PUBKEY"),
     (ScriptError::OpCodeSeparator, "OP_CODESEPARATOR"),
     (ScriptError::SigFindAndDelete, "SIG_FINDANDDELETE"),
+    (ScriptError::ExponentOperandSize, "EXPONENT_OPERAND_SIZE"),
+    (ScriptError::ExponentLeadingZero, "EXPONENT_LEADING_ZERO"),
+    (ScriptError::ExponentModulus, "EXPONENT_MODULUS"),
+    (ScriptError::ExponentBase, "EXPONENT_BASE"),
 ];

@@ -5,7 +5,7 @@ use std::ops::{BitOr, Sub};
 
 /// A set of rules. All are soft forks: what verifies under more of them verifies under fewer.
 ///
-/// The bits are those of Bitcoin Core's `script_verify_flag_name`.
+/// The bits are those of Bitcoin Core's `script_verify_flag_name`; the highest is our own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u32);
 
@@ -33,6 +33,9 @@ impl Flags {
     pub const DISCOURAGE_UPGRADABLE_TAPROOT_VERSION: Self = Self(1 << 18);
     pub const DISCOURAGE_OP_SUCCESS: Self = Self(1 << 19);
     pub const DISCOURAGE_UPGRADABLE_PUBKEYTYPE: Self = Self(1 << 20);
+    /// OP_EXPONENT means what `docs/OP_EXPONENT.md` says; without it, it is the OP_SUCCESS that it is to Bitcoin Core.
+    #[cfg(feature = "exponent")]
+    pub const EXPONENT: Self = Self(1 << 31);
 }
 
 impl Flags {
@@ -144,4 +147,6 @@ const NAMES: &[(Flags, &str)] = &[
     (Flags::DISCOURAGE_UPGRADABLE_TAPROOT_VERSION, "DISCOURAGE_UPGRADABLE_TAPROOT_VERSION"),
     (Flags::DISCOURAGE_OP_SUCCESS, "DISCOURAGE_OP_SUCCESS"),
     (Flags::DISCOURAGE_UPGRADABLE_PUBKEYTYPE, "DISCOURAGE_UPGRADABLE_PUBKEYTYPE"),
+    #[cfg(feature = "exponent")]
+    (Flags::EXPONENT, "EXPONENT"),
 ];

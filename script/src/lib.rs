@@ -18,6 +18,8 @@ mod verify;
 mod witness;
 
 pub mod asm;
+#[cfg(feature = "exponent")]
+pub mod exponent;
 pub mod instruction;
 pub mod limits;
 pub mod number;

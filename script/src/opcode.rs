@@ -168,6 +168,8 @@ pub const OP_NOP8: Opcode = Opcode(0xb7);
 pub const OP_NOP9: Opcode = Opcode(0xb8);
 pub const OP_NOP10: Opcode = Opcode(0xb9);
 pub const OP_CHECKSIGADD: Opcode = Opcode(0xba);
+/// Modular exponentiation: `docs/OP_EXPONENT.md`. An OP_SUCCESS to whoever does not know it.
+pub const OP_EXPONENT: Opcode = Opcode(0xee);
 
 const NAMES: &[(Opcode, &str)] = &[
     (OP_0, "OP_0"),
@@ -282,4 +284,5 @@ const NAMES: &[(Opcode, &str)] = &[
     (OP_NOP9, "OP_NOP9"),
     (OP_NOP10, "OP_NOP10"),
     (OP_CHECKSIGADD, "OP_CHECKSIGADD"),
+    (OP_EXPONENT, "OP_EXPONENT"),
 ];

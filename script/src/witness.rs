@@ -7,7 +7,9 @@ use crate::limits::{ANNEX_TAG, MAX_SCRIPT_ELEMENT_SIZE, MAX_STACK_SIZE, VALIDATI
 use crate::machine::{Generation, Machine, Tapscript};
 use crate::number;
 use crate::observe::Part;
-use crate::opcode::{OP_CHECKSIG, OP_DUP, OP_EQUALVERIFY, OP_HASH160};
+#[cfg(feature = "exponent")]
+use crate::opcode::OP_EXPONENT;
+use crate::opcode::{OP_CHECKSIG, OP_DUP, OP_EQUALVERIFY, OP_HASH160, Opcode};
 use crate::sighash::{Digest, taproot};
 use crate::signature::verify_schnorr;
 use crate::stack::Stack;
@@ -119,7 +121,7 @@ fn execute_tapscript(
     script: &[u8],
     items: Vec<Vec<u8>>,
 ) -> Result<(), ScriptError> {
-    if contains_success(script)? {
+    if contains_success(script, run.flags)? {
         return discourage(run, Flags::DISCOURAGE_OP_SUCCESS);
     }
     if items.len() > MAX_STACK_SIZE {
@@ -129,13 +131,23 @@ fn execute_tapscript(
 }
 
 /// Looks no further than the first OP_SUCCESS: what comes after it need not even be readable.
-fn contains_success(script: &[u8]) -> Result<bool, ScriptError> {
+fn contains_success(script: &[u8], flags: Flags) -> Result<bool, ScriptError> {
     for instruction in Instructions::new(script) {
-        if instruction?.opcode.is_success() {
+        if is_success(instruction?.opcode, flags) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+#[cfg(feature = "exponent")]
+fn is_success(opcode: Opcode, flags: Flags) -> bool {
+    opcode.is_success() && !(opcode == OP_EXPONENT && flags.has(Flags::EXPONENT))
+}
+
+#[cfg(not(feature = "exponent"))]
+fn is_success(opcode: Opcode, _flags: Flags) -> bool {
+    opcode.is_success()
 }
 
 fn execute(

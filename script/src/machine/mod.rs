@@ -2,6 +2,8 @@
 
 mod arithmetic;
 mod control;
+#[cfg(feature = "exponent")]
+mod exponent;
 mod hashes;
 mod locktime;
 mod multisig;
@@ -179,6 +181,8 @@ impl<'m> Machine<'m> {
             OP_CHECKLOCKTIMEVERIFY => self.check_lock_time(),
             OP_CHECKSEQUENCEVERIFY => self.check_sequence(),
             _ if (OP_NOP1..=OP_NOP10).contains(&opcode) => self.upgradable_nop(),
+            #[cfg(feature = "exponent")]
+            OP_EXPONENT if self.is_tapscript() => self.exponent(),
             _ => Err(ScriptError::BadOpcode),
         }
     }
