@@ -88,6 +88,9 @@ pub enum NodeError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// A step of the store failed, and it could not be read again since.
+    #[error("what the store {} holds is not certain\nwriting to it failed, and so did reading it since\ncheck the disk and try again; what was stored before is safe", .0.display())]
+    Doubtful(PathBuf),
     /// A failure of the file system.
     #[error("cannot {action} {}\n{source}\n{}", path.display(), io_advice(source))]
     Io {

@@ -1,7 +1,7 @@
 //! What the best chain says that matters to this home: the blocks followed, the transactions found in
 //! them, and the home's own that are not mined yet. Everything else is computed from it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
@@ -9,6 +9,7 @@ use keyway_chain::{BlockRef, Height};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::Position;
 
+use crate::planted::{self, Bug};
 use crate::store::Sent;
 
 /// A followed block.
@@ -47,6 +48,8 @@ pub struct History {
     order: BTreeMap<Position, Txid>,
     spenders: HashMap<OutPoint, Txid>,
     sent: BTreeMap<u64, Sent>,
+    /// Of what was sent, what the ledger refused last because a coin is missing; never stored.
+    missing_inputs: HashSet<Txid>,
     /// Unmined transactions that the ledger showed last; never stored.
     pending: Vec<Arc<Transaction>>,
 }
@@ -58,6 +61,11 @@ impl History {
         mined.into_iter().for_each(|mined| history.add(mined));
         sent.into_iter().for_each(|sent| history.add_sent(sent));
         history
+    }
+
+    /// Takes over what the ledger said and no store keeps.
+    pub(crate) fn keep_unstored(self, old: Self) -> Self {
+        Self { pending: old.pending, missing_inputs: old.missing_inputs, ..self }
     }
 
     pub(crate) fn connect(&mut self, block: Block) {
@@ -93,6 +101,15 @@ impl History {
 
     pub(crate) fn remove_sent(&mut self, txid: &Txid) {
         self.sent.retain(|_, sent| sent.txid != *txid);
+    }
+
+    /// Notes whether the ledger misses a coin that this transaction spends.
+    pub(crate) fn set_missing_inputs(&mut self, txid: Txid, missing: bool) {
+        if missing {
+            self.missing_inputs.insert(txid)
+        } else {
+            self.missing_inputs.remove(&txid)
+        };
     }
 
     pub(crate) fn set_pending(&mut self, pending: Vec<Arc<Transaction>>) {
@@ -135,13 +152,37 @@ impl History {
         self.sent.values()
     }
 
-    /// What this home sent that is not mined and that no mined transaction excludes.
+    /// What this home sent that is not mined and that the best chain does not exclude: by a transaction that spends
+    /// the same coin, or one that its own parent's coin.
     pub fn unmined_sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
-        self.sent().filter(|sent| {
-            let excluded = |outpoint| self.spenders.contains_key(outpoint);
-            !self.mined.contains_key(&sent.txid)
-                && !sent.tx.input.iter().any(|input| excluded(&input.previous_output))
-        })
+        let excluded = self.excluded();
+        self.sent().filter(move |sent| !self.mined.contains_key(&sent.txid) && !excluded.contains(&sent.txid))
+    }
+
+    /// Of these, what may be mined as things are. What the ledger refuses because a coin is missing, and what rests
+    /// on it, is sent again in case the coin comes back; until then its other coins are free, and its change is none.
+    pub fn hopeful_sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
+        let hopeless =
+            self.closure(|sent| self.missing_inputs.contains(&sent.txid) && !planted::is(Bug::HopelessLocks));
+        self.unmined_sent().filter(move |sent| !hopeless.contains(&sent.txid))
+    }
+
+    fn excluded(&self) -> HashSet<Txid> {
+        let spent = |input: &bitcoin::TxIn| self.spenders.contains_key(&input.previous_output);
+        self.closure(|sent| sent.tx.input.iter().any(spent))
+    }
+
+    /// Those unmined ones of which it is `true`, and all that rest on them.
+    fn closure(&self, is: impl Fn(&Sent) -> bool) -> HashSet<Txid> {
+        let mut found = HashSet::new();
+        // In the order of sending, parents come first.
+        for sent in self.sent().filter(|sent| !self.mined.contains_key(&sent.txid)) {
+            let rests = sent.tx.input.iter().any(|input| found.contains(&input.previous_output.txid));
+            if rests || is(sent) {
+                found.insert(sent.txid);
+            }
+        }
+        found
     }
 }
 

@@ -7,8 +7,12 @@ mod config;
 mod error;
 mod history;
 mod home;
+mod outside;
 mod party;
-mod random;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod reading;
 mod store;
 mod wallet;
@@ -17,6 +21,7 @@ pub use config::{Config, LedgerConfig, Policy};
 pub use error::{Kind, NodeError};
 pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
+pub use outside::Outside;
 pub use party::{
     AnswerView, Costs, Event, NegotiationView, NewParty, OfferRequest, OfferSent, OfferView, Opened, Party,
     SealedMessage, Status, Synced, birthday, fresh_mnemonic,

@@ -294,7 +294,7 @@ fn transactions(history: &History) -> TxUpdate<ConfirmationBlockTime> {
         anchors.insert((confirmed, mined.txid));
         update.txs.push(Arc::clone(&mined.tx));
     }
-    for sent in history.unmined_sent() {
+    for sent in history.hopeful_sent() {
         // The order of sending stands for the time: it decides between two that exclude each other.
         update.seen_ats.insert((sent.txid, sent.seq));
         update.txs.push(Arc::clone(&sent.tx));

@@ -8,7 +8,7 @@ use keyway_chain::{Chain, Height};
 
 use super::blocks::Blocks;
 use super::coins::Coins;
-use super::kernel::verify_input;
+use super::kernel::verify_scripts;
 use super::policy::{self, Reject, fee_at, reject};
 use super::pool::{Entry, Pool};
 use crate::Coin;
@@ -318,7 +318,7 @@ fn entry(tx: Transaction, fee: Amount, coins: &[Coin]) -> Result<Entry, Reject> 
 }
 
 fn check_scripts(tx: &Transaction, coins: &[Coin]) -> Result<(), Reject> {
-    verify_input(tx, coins).map_err(|failed| match failed {
+    verify_scripts(tx, coins).map_err(|failed| match failed {
         Some(i) => reject("mandatory-script-verify-flag-failed")
             .because(format!("input {i}: its script or signature does not satisfy the coin it spends")),
         None => reject("mandatory-script-verify-flag-failed").because("it cannot be read"),

@@ -176,9 +176,11 @@ fn context(signals: &Arc<Signals>) -> Result<Context, KernelError> {
         .build()
 }
 
-/// Whether every input's script is satisfied. `Err` with the first input that is not, or with
-/// nothing if the transaction cannot be read.
-pub(super) fn verify_input(tx: &Transaction, coins: &[Coin]) -> Result<(), Option<usize>> {
+/// Whether every input's script is satisfied, `coins` being what the inputs spend.
+///
+/// # Errors
+/// The first input whose script is not, or nothing if the transaction cannot be read.
+pub fn verify_scripts(tx: &Transaction, coins: &[Coin]) -> Result<(), Option<usize>> {
     let kernel_tx = bitcoinkernel::Transaction::new(&serialize(tx)).map_err(|_| None)?;
     let output = |coin: &Coin| {
         let script = ScriptPubkey::new(coin.output.script_pubkey.as_bytes()).map_err(|_| None)?;

@@ -25,6 +25,7 @@ use keyway_chain::{BlockRef, Chain, Height};
 
 use self::disk::Held;
 pub use self::error::{BlockError, OpenError};
+pub use self::kernel::verify_scripts;
 pub use self::miner::{Plan, Submitted};
 use self::state::State;
 use crate::watch::Matcher;

@@ -74,7 +74,7 @@ impl Party {
         }
         let feerate = self.feerate(ledger)?;
         for (record, offer) in due {
-            if self.history.unmined_sent().count() >= MOST_UNCONFIRMED {
+            if self.history.hopeful_sent().count() >= MOST_UNCONFIRMED {
                 break;
             }
             // One that cannot be answered must not keep the others from being answered.

@@ -29,7 +29,8 @@ use crate::config::Config;
 use crate::error::NodeError;
 use crate::history::{Block, History};
 use crate::home::Home;
-use crate::random;
+use crate::outside::Outside;
+use crate::planted::{self, Bug};
 use crate::reading::{Reader, Reading};
 use crate::store::{Record, Store, Unlock};
 use crate::wallet::{self, Wallet};
@@ -68,7 +69,7 @@ pub struct NewParty {
 /// # Errors
 /// If the system gives no randomness.
 pub fn fresh_mnemonic() -> Result<bip39::Mnemonic, NodeError> {
-    let entropy = random::secret::<32>()?;
+    let entropy = Outside::system().secret::<32>()?;
     bip39::Mnemonic::from_entropy(entropy.expose()).map_err(NodeError::Mnemonic)
 }
 
@@ -102,22 +103,23 @@ impl Party {
     /// If there is a home already, or the disk refuses; then nothing is left behind that hinders a
     /// second try.
     pub fn create(dir: &Path, new: NewParty) -> Result<Self, NodeError> {
+        let outside = Outside::system();
         let home = Home::create(dir)?;
         // Each file appears under its name when it is complete, the store last: a home is whole, or is not there.
         home.put(&home.config_path(), |unfinished| {
             std::fs::write(unfinished, new.config.to_toml())
                 .map_err(|source| crate::home::io("write", unfinished, source))
         })?;
-        home.put(&home.store_path(), |unfinished| Self::fill_store(unfinished, &new))?;
-        Self::open_home(home, &new.unlock)
+        home.put(&home.store_path(), |unfinished| Self::fill_store(unfinished, &new, &outside))?;
+        Self::open_home(home, &new.unlock, &outside)
     }
 
-    fn fill_store(path: &Path, new: &NewParty) -> Result<(), NodeError> {
+    fn fill_store(path: &Path, new: &NewParty, outside: &Outside) -> Result<(), NodeError> {
         let chain = &new.config.chain;
         let seed = Seed::derive(&new.mnemonic, chain).map_err(|e| NodeError::Wallet(e.to_string()))?;
         let permanent = Permanent::of(new.name.clone(), chain, &seed.identity, &seed.sealing);
         let card = Card::sign(permanent, renewable(chain, 1, new.birthday.at.height), &seed.identity)?;
-        Store::create(path, &new.unlock)?.step(|store| {
+        Store::create(path, &new.unlock, outside)?.step(|store| {
             store.set_secret(IDENTITY, &seed.identity.to_secret())?;
             store.set_secret(SEALING, seed.sealing.as_secret())?;
             store_chain_head(store, &seed.chain_head)?;
@@ -131,28 +133,58 @@ impl Party {
     /// # Errors
     /// No home, one that is in use, the wrong passphrase, a damaged store or configuration.
     pub fn open(dir: &Path, unlock: &Unlock) -> Result<Self, NodeError> {
-        Self::open_home(Home::open(dir)?, unlock)
+        Self::open_from(dir, unlock, &Outside::system())
     }
 
-    fn open_home(home: Home, unlock: &Unlock) -> Result<Self, NodeError> {
+    /// Opens a home, taking from `outside` what it does not have in itself.
+    ///
+    /// # Errors
+    /// As [`Party::open`].
+    pub fn open_from(dir: &Path, unlock: &Unlock, outside: &Outside) -> Result<Self, NodeError> {
+        Self::open_home(Home::open(dir)?, unlock, outside)
+    }
+
+    fn open_home(home: Home, unlock: &Unlock, outside: &Outside) -> Result<Self, NodeError> {
         let config = Config::load(&home.config_path())?;
-        let store = Store::open(&home.store_path(), unlock)?;
-        let missing = |what: &str| NodeError::StoreDamaged {
-            path: home.store_path(),
-            what: format!("its {what} is missing or cannot be read"),
-        };
+        let store = Store::open(&home.store_path(), unlock, outside)?;
         let identity = store.secret(IDENTITY)?.and_then(|secret| IdentitySecret::from_secret(&secret).ok());
-        let identity = identity.ok_or_else(|| missing("identity"))?;
-        let card = store.meta("card")?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Card>().ok());
-        let card = card.ok_or_else(|| missing("card"))?;
+        let identity = identity.ok_or_else(|| missing(&store, "identity"))?;
+        let Memory { card, peers, history, records } = Memory::read(&store)?;
         if card.permanent().chain != config.chain.id() {
             return Err(NodeError::OtherChain { home: card.permanent().chain, ledger: config.chain.id() });
         }
-        let history = History::new(store.blocks()?, store.mined()?, store.sent()?);
-        let records = store.negotiations()?.into_iter().map(|record| (record.id, record)).collect();
-        let peers = store.peers()?;
-        let stream = Stream::new(StreamId::from_bytes(random::bytes()?));
+        let stream = if planted::is(Bug::StreamRepeats) { [0; 16] } else { outside.bytes()? };
+        let stream = Stream::new(StreamId::from_bytes(stream));
         Ok(Self { home, config, store, identity, card, peers, history, records, stream })
+    }
+
+    /// Does what changes the store. If a step of it fails, memory is read from the disk again, for only the disk
+    /// knows whether that step was made.
+    fn in_step<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, NodeError>) -> Result<T, NodeError> {
+        self.follow_disk()?;
+        let done = work(self);
+        // If this fails, the next call tries it again, and `done` says what went wrong first.
+        let _ = self.follow_disk();
+        done
+    }
+
+    fn follow_disk(&mut self) -> Result<(), NodeError> {
+        if planted::is(Bug::MemoryStays) {
+            self.store.trust();
+        }
+        if self.store.is_doubtful() {
+            let Memory { card, peers, history, records } = Memory::read(&self.store)?;
+            let old = std::mem::take(&mut self.history);
+            (self.card, self.peers, self.records) = (card, peers, records);
+            self.history = history.keep_unstored(old);
+            self.store.trust();
+        }
+        Ok(())
+    }
+
+    /// Refuses to tell from memory what may not be on the disk.
+    fn certain(&self) -> Result<(), NodeError> {
+        if self.store.is_doubtful() { Err(NodeError::Doubtful(self.store.path().to_owned())) } else { Ok(()) }
     }
 
     /// Its folder.
@@ -204,8 +236,11 @@ impl Party {
         let serial = self.card.renewable().serial.saturating_add(1);
         let renewed = renewable(&self.config.chain, serial, self.history.tip());
         let card = Card::sign(self.card.permanent().clone(), renewed, &self.identity)?;
-        self.store.step(|store| store.set_meta("card", card.to_string().as_bytes()))?;
-        self.card = card;
+        self.in_step(|party| {
+            party.store.step(|store| store.set_meta("card", card.to_string().as_bytes()))?;
+            party.card = card;
+            Ok(())
+        })?;
         Ok(&self.card)
     }
 
@@ -220,12 +255,14 @@ impl Party {
     /// # Errors
     /// [`NodeError::CardRefused`] (PROTOCOL.md 4.2).
     pub fn add_peer(&mut self, card: Card) -> Result<(), NodeError> {
-        card.check(self.card.permanent(), self.history.tip(), &self.peers)?;
-        self.store.step(|store| store.put_peer(&card))?;
-        self.peers.retain(|peer| peer.permanent().key != card.permanent().key);
-        self.peers.push(card);
-        self.peers.sort_by(|a, b| a.permanent().name.cmp(&b.permanent().name));
-        Ok(())
+        self.in_step(|party| {
+            card.check(party.card.permanent(), party.history.tip(), &party.peers)?;
+            party.store.step(|store| store.put_peer(&card))?;
+            party.peers.retain(|peer| peer.permanent().key != card.permanent().key);
+            party.peers.push(card);
+            party.peers.sort_by(|a, b| a.permanent().name.cmp(&b.permanent().name));
+            Ok(())
+        })
     }
 
     /// Forgets a peer's card. With negotiations in this home only if `force`: without the card they
@@ -239,9 +276,11 @@ impl Party {
         if !force && self.records.values().any(|record| record.peer == key) {
             return Err(NodeError::PeerInUse(card.permanent().name.to_string()));
         }
-        self.store.step(|store| store.remove_peer(key))?;
-        self.peers.retain(|peer| peer.permanent().key != key);
-        Ok(card)
+        self.in_step(|party| {
+            party.store.step(|store| store.remove_peer(key))?;
+            party.peers.retain(|peer| peer.permanent().key != key);
+            Ok(card)
+        })
     }
 
     /// The peer of that name, or the only one whose name or key begins so.
@@ -297,7 +336,8 @@ impl Party {
 
     fn feerate(&self, ledger: &dyn Ledger) -> Result<FeeRate, LedgerError> {
         let floor = self.config.chain.min_relay();
-        Ok(ledger.feerate()?.min(self.config.fee_ceiling).max(floor))
+        let ceiling = if planted::is(Bug::NoCeiling) { FeeRate::MAX } else { self.config.fee_ceiling };
+        Ok(ledger.feerate()?.min(ceiling).max(floor))
     }
 
     fn negotiation_secret(&self, id: &NegotiationId) -> Result<Option<NegotiationSecret>, NodeError> {
@@ -310,6 +350,31 @@ impl Party {
         let secret = self.negotiation_secret(&record.id)?;
         Ok(Some(self.reader().read(record, peer, secret.as_ref())))
     }
+}
+
+/// What a party has in memory of its store.
+struct Memory {
+    card: Card,
+    peers: Vec<Card>,
+    history: History,
+    records: BTreeMap<NegotiationId, Record>,
+}
+
+impl Memory {
+    fn read(store: &Store) -> Result<Self, NodeError> {
+        let card = store.meta("card")?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Card>().ok());
+        Ok(Self {
+            card: card.ok_or_else(|| missing(store, "card"))?,
+            peers: store.peers()?,
+            history: History::new(store.blocks()?, store.mined()?, store.sent()?),
+            records: store.negotiations()?.into_iter().map(|record| (record.id, record)).collect(),
+        })
+    }
+}
+
+fn missing(store: &Store, what: &str) -> NodeError {
+    let what = format!("its {what} is missing or cannot be read");
+    NodeError::StoreDamaged { path: store.path().to_owned(), what }
 }
 
 /// Takes the next negotiation's secret from the store's chain, inside a step of the store.

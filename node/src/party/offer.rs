@@ -12,6 +12,7 @@ use keyway_protocol::suite::Suite;
 
 use super::{Party, take_secret};
 use crate::error::NodeError;
+use crate::planted::{self, Bug};
 use crate::store::{Purpose, Record, Sent};
 use crate::wallet::{self, MOST_UNCONFIRMED, Wallet};
 
@@ -54,6 +55,10 @@ impl Party {
     /// Nothing was sent, unless [`NodeError::Broadcast`] blames the ledger: then the offer is kept and
     /// sent again by the next [`Party::sync`].
     pub fn offer(&mut self, ledger: &dyn Ledger, request: &OfferRequest) -> Result<OfferSent, NodeError> {
+        self.in_step(|party| party.make_offer(ledger, request))
+    }
+
+    fn make_offer(&mut self, ledger: &dyn Ledger, request: &OfferRequest) -> Result<OfferSent, NodeError> {
         self.check_chain(ledger)?;
         let peer = self.peer(&request.peer)?.clone();
         let feerate = self.feerate(ledger)?;
@@ -67,6 +72,7 @@ impl Party {
             Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) => {
                 self.forget_offer(&record, &sent)?
             }
+            Err(_) if planted::is(Bug::ForgottenOnLostReply) => self.forget_offer(&record, &sent)?,
             _ => {
                 self.history.add_sent(sent.clone());
                 self.records.insert(record.id, record.clone());
@@ -119,7 +125,7 @@ impl Party {
     }
 
     fn confirmed_coin(&self, wallet: &Wallet, needed: Amount) -> Result<OutPoint, NodeError> {
-        let unmined = self.history.unmined_sent().count();
+        let unmined = self.history.hopeful_sent().count();
         if unmined >= MOST_UNCONFIRMED {
             return Err(NodeError::TooManyUnconfirmed(unmined));
         }
@@ -130,7 +136,7 @@ impl Party {
                 Err(NodeError::Funds { needed, available: Amount::ZERO, address: self.address() })
             }
             None => {
-                let split = self.history.unmined_sent().any(|sent| sent.purpose == Purpose::Split);
+                let split = self.history.hopeful_sent().any(|sent| sent.purpose == Purpose::Split);
                 Err(NodeError::NoConfirmedCoin { split })
             }
         }

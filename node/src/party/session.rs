@@ -54,6 +54,7 @@ impl Party {
     /// # Errors
     /// [`NodeError::KeyUnusable`], [`NodeError::NoActiveKey`]; or nothing matches.
     pub fn seal(&mut self, whom: &str, plaintext: &[u8], aad: &[u8]) -> Result<SealedMessage, NodeError> {
+        self.follow_disk()?;
         let id = self.sealing_negotiation(whom)?;
         let (record, key) = self.usable_key(id, true)?;
         let block = self.tip();
@@ -68,6 +69,10 @@ impl Party {
     /// # Errors
     /// Precise about what the two sides see differently (PROTOCOL.md 11).
     pub fn open_sealed(&mut self, sealed: &Sealed, aad: &[u8], again: bool) -> Result<Opened, NodeError> {
+        self.in_step(|party| party.open_and_note(sealed, aad, again))
+    }
+
+    fn open_and_note(&mut self, sealed: &Sealed, aad: &[u8], again: bool) -> Result<Opened, NodeError> {
         let envelope = *sealed.envelope();
         let (record, key) = self.usable_key(envelope.negotiation, false)?;
         let sender = record.role.other();
@@ -100,6 +105,7 @@ impl Party {
     /// # Errors
     /// [`NodeError::KeyUnusable`], or the store fails.
     pub fn master_key(&self, id: NegotiationId) -> Result<Option<Secret>, NodeError> {
+        self.certain()?;
         self.usable_key(id, false)?;
         let record = self.records.get(&id).ok_or(NodeError::NotForUs(id))?;
         let agreed = self.reading(record)?.and_then(|reading| reading.answer?.agreed);

@@ -11,6 +11,7 @@ use keyway_protocol::state::{ANSWER_WINDOW, Anchor, OfferPlace, Position, State}
 use super::{Party, chain_key_name, negotiation_secret_name};
 use crate::error::NodeError;
 use crate::history::{Block, Mined};
+use crate::planted::{self, Bug};
 use crate::reading::{Reading, states};
 use crate::store::{Purpose, Record, Settled};
 use crate::wallet;
@@ -76,6 +77,14 @@ impl Party {
     /// # Errors
     /// The ledger's and the store's. What was done before stays done.
     pub fn sync(
+        &mut self,
+        ledger: &dyn Ledger,
+        progress: &mut dyn FnMut(Height),
+    ) -> Result<Synced, NodeError> {
+        self.in_step(|party| party.synchronise(ledger, progress))
+    }
+
+    fn synchronise(
         &mut self,
         ledger: &dyn Ledger,
         progress: &mut dyn FnMut(Height),
@@ -153,10 +162,9 @@ impl Party {
             home: self.config.chain.id(),
             ledger: ledger.chain().id(),
         })?;
-        // Below the birthday this home has no blocks of its own, and nothing that could change there.
         let birthday = match self.history.block(below) {
             Some(_) => None,
-            None => ledger.block_at(below)?.map(|at| Block { at, time: 0 }),
+            None => Some(below_birthday(ledger, last, below)?),
         };
         self.store.step(|store| {
             store.remove_block(last.height)?;
@@ -199,13 +207,16 @@ impl Party {
     fn send_again(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
         let unmined: Vec<_> = self.history.unmined_sent().cloned().collect();
         for sent in unmined {
-            if ledger.unmined(&sent.txid)?.is_some() {
+            if ledger.unmined(&sent.txid)?.is_some() || planted::is(Bug::NotSentAgain) {
+                self.history.set_missing_inputs(sent.txid, false);
                 continue;
             }
             match ledger.broadcast(&sent.tx) {
-                Ok(_) => {}
+                Ok(_) => self.history.set_missing_inputs(sent.txid, false),
                 Err(BroadcastError::Ledger(error)) => return Err(error.into()),
                 Err(BroadcastError::Refused(refusal)) => {
+                    let missing = refusal.kind() == RefusalKind::MissingInputs;
+                    self.history.set_missing_inputs(sent.txid, missing);
                     // An answer whose offer left the chain, or a split whose coin did: both are made anew when
                     // there is cause. An offer stays, for its price and peer are the user's decision.
                     let remade = !matches!(sent.purpose, Purpose::Offer(_));
@@ -271,7 +282,9 @@ impl Party {
         for (id, reading) in readings {
             let Some(record) = self.records.get(id).cloned() else { continue };
             match (reading.facts.anchor, &record.settled) {
-                (Anchor::Answered(at), None) if at.height < oldest_useful => {
+                (Anchor::Answered(at), None)
+                    if at.height < oldest_useful || planted::is(Bug::ErasedAtOnce) =>
+                {
                     self.replace_secret(&record, reading, at)?
                 }
                 (Anchor::Answered(_), Some(settled)) => self.advance(&record, *settled)?,
@@ -348,7 +361,7 @@ impl Party {
 
     /// Splits a coin when few confirmed ones are left and nothing is under way that brings more.
     fn split_if_low(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
-        if self.history.unmined_sent().next().is_some() {
+        if self.history.hopeful_sent().next().is_some() {
             return Ok(());
         }
         let feerate = self.feerate(ledger)?;
@@ -369,4 +382,23 @@ impl Party {
         }
         Ok(())
     }
+}
+
+/// The block to go on from when the birthday itself leaves the chain: its parent, so that the home goes down to
+/// where the branches part and misses nothing that the new one holds. A ledger that has forgotten the block does
+/// not say where that is; then so far below that no reorganisation reached deeper.
+fn below_birthday(ledger: &dyn Ledger, left: BlockRef, below: Height) -> Result<Block, NodeError> {
+    const DEEPEST: u32 = 144;
+    let parent = ledger.header(&left.hash)?.map(|header| BlockRef::new(below, header.prev_blockhash));
+    let at = match parent {
+        _ if planted::is(Bug::BirthdayOneBelow) => ledger.block_at(below)?.or(parent).unwrap_or(left),
+        Some(parent) => parent,
+        None => {
+            let height = left.height.min(ledger.tip()?.height).minus(DEEPEST);
+            let genesis = BlockRef::new(Height::GENESIS, ledger.chain().genesis());
+            ledger.block_at(height)?.unwrap_or(genesis)
+        }
+    };
+    let time = ledger.header(&at.hash)?.map_or(0, |header| header.time);
+    Ok(Block { at, time })
 }

@@ -106,6 +106,7 @@ impl Party {
     /// # Errors
     /// If the wallet library fails.
     pub fn status(&self) -> Result<Status, NodeError> {
+        self.certain()?;
         let balance = self.wallet()?.balance();
         let unmined = self.history.unmined_sent().count();
         Ok(Status { name: self.name().to_string(), tip: self.tip(), balance, unmined })
@@ -133,6 +134,7 @@ impl Party {
     /// # Errors
     /// If the store fails.
     pub fn negotiations(&self) -> Result<Vec<NegotiationView>, NodeError> {
+        self.certain()?;
         let readings = self.readings()?;
         let states = self.states(&readings);
         let mut views: Vec<(Option<Position>, NegotiationView)> = readings

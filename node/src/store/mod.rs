@@ -20,6 +20,7 @@ pub use vault::Unlock;
 use vault::{Lock, Vault};
 
 use crate::error::NodeError;
+use crate::outside::Outside;
 
 const FORMAT: i64 = 1;
 const APPLICATION_ID: i64 = 0x6b77_6179; // "kway"
@@ -74,6 +75,8 @@ pub struct Store {
     path: PathBuf,
     connection: Connection,
     vault: Vault,
+    /// A step failed since memory was last read from here.
+    doubtful: bool,
 }
 
 impl Store {
@@ -81,11 +84,12 @@ impl Store {
     ///
     /// # Errors
     /// If the file exists, or the disk refuses.
-    pub fn create(path: &Path, unlock: &Unlock) -> Result<Self, NodeError> {
-        let (lock, vault) = Lock::create(unlock)?;
-        let connection = Connection::open(path).map_err(|source| failure(path, source))?;
+    pub fn create(path: &Path, unlock: &Unlock, outside: &Outside) -> Result<Self, NodeError> {
+        let (lock, vault) = Lock::create(unlock, outside)?;
+        let connection =
+            outside.connect(path, OpenFlags::default()).map_err(|source| failure(path, source))?;
         digest::register(&connection).map_err(|source| failure(path, source))?;
-        let store = Self { path: path.to_owned(), connection, vault };
+        let store = Self { path: path.to_owned(), connection, vault, doubtful: false };
         store.configure()?;
         store.run(|db| {
             db.execute_batch(&format!(
@@ -100,9 +104,9 @@ impl Store {
     ///
     /// # Errors
     /// Wrong passphrase or key file, damage, another program's file.
-    pub fn open(path: &Path, unlock: &Unlock) -> Result<Self, NodeError> {
+    pub fn open(path: &Path, unlock: &Unlock, outside: &Outside) -> Result<Self, NodeError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|source| failure(path, source))?;
+        let connection = outside.connect(path, flags).map_err(|source| failure(path, source))?;
         digest::register(&connection).map_err(|source| failure(path, source))?;
         check_format(path, &connection)?;
         let lock: Option<Vec<u8>> = connection
@@ -111,7 +115,8 @@ impl Store {
             .map_err(|source| failure(path, source))?;
         let lock = lock.as_deref().and_then(Lock::from_bytes);
         let lock = lock.ok_or_else(|| damaged(path, "its lock row is missing or cannot be read"))?;
-        let store = Self { path: path.to_owned(), connection, vault: lock.open(unlock)? };
+        let vault = lock.open(unlock, outside)?;
+        let store = Self { path: path.to_owned(), connection, vault, doubtful: false };
         store.configure()?;
         Ok(store)
     }
@@ -131,15 +136,32 @@ impl Store {
     /// # Errors
     /// Those of `step` and of the disk.
     pub fn step<T>(&mut self, step: impl FnOnce(&Store) -> Result<T, NodeError>) -> Result<T, NodeError> {
-        self.run(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
+        self.run(|db| db.execute_batch("BEGIN IMMEDIATE")).inspect_err(|_| self.doubtful = true)?;
         match step(self).and_then(|done| self.run(|db| db.execute_batch("COMMIT")).map(|()| done)) {
             Ok(done) => Ok(done),
             Err(error) => {
                 // If this fails too, SQLite has already rolled back, or will when the file is opened again.
-                let _ = self.connection.execute_batch("ROLLBACK");
+                let undone = self.connection.execute_batch("ROLLBACK");
+                let refused = !matches!(error, NodeError::Store { .. } | NodeError::DiskFull(_));
+                self.doubtful |= !refused || undone.is_err();
                 Err(error)
             }
         }
+    }
+
+    /// Whether a step failed: whether its changes were made is known only after reading again.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Says that memory was read again.
+    pub(crate) fn trust(&mut self) {
+        self.doubtful = false;
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A public value by name.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::Store;
 use crate::error::NodeError;
 use crate::history::{Block, Mined};
+use crate::planted::{self, Bug};
 
 /// Why this home sent a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,8 +211,13 @@ impl Store {
 
     /// Takes back a block and what it brought.
     pub(crate) fn remove_block(&self, height: Height) -> Result<(), NodeError> {
+        let rows = if planted::is(Bug::RowsStay) {
+            "DELETE FROM mined WHERE height = -?1"
+        } else {
+            "DELETE FROM mined WHERE height = ?1"
+        };
         self.run(|db| {
-            db.execute("DELETE FROM mined WHERE height = ?1", [height.to_u32()])?;
+            db.execute(rows, [height.to_u32()])?;
             db.execute("DELETE FROM blocks WHERE height = ?1", [height.to_u32()]).map(drop)
         })
     }
@@ -371,6 +377,9 @@ impl Store {
             )
             .optional()
         })?;
+        if planted::is(Bug::OpenedNotNoted) {
+            return Ok(true);
+        }
         self.run(|db| {
             db.execute(
                 "INSERT OR IGNORE INTO opened VALUES (?1, ?2, ?3, ?4, row_digest(?1, ?2, ?3, ?4))",

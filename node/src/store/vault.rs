@@ -11,7 +11,7 @@ use keyway_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::error::NodeError;
-use crate::random;
+use crate::outside::Outside;
 
 const NONCE_LEN: usize = 24;
 const SALT_LEN: usize = 16;
@@ -91,6 +91,7 @@ pub(super) struct Lock {
 #[derive(Debug)]
 pub(super) struct Vault {
     key: Secret,
+    outside: Outside,
 }
 
 const LOCK_NAME: &str = "data key";
@@ -98,30 +99,32 @@ const MAX_MEMORY_KIB: u32 = 4 * 1024 * 1024;
 
 impl Lock {
     /// A fresh vault, and the lock that opens it again.
-    pub(super) fn create(unlock: &Unlock) -> Result<(Self, Vault), NodeError> {
-        let vault = Vault { key: random::secret()? };
+    pub(super) fn create(unlock: &Unlock, outside: &Outside) -> Result<(Self, Vault), NodeError> {
+        let vault = Vault { key: outside.secret()?, outside: outside.clone() };
         let mut lock = Self {
             mode: unlock.mode(),
             memory_kib: MEMORY_KIB,
             passes: PASSES,
-            salt: random::bytes()?,
+            salt: outside.bytes()?,
             wrapped: Vec::new(),
         };
         let key = unlock.wrapping_key(&lock.salt, lock.memory_kib, lock.passes);
-        let wrapping = Vault { key: key.ok_or(NodeError::WrongUnlock(unlock.name()))? };
+        let key = key.ok_or(NodeError::WrongUnlock(unlock.name()))?;
+        let wrapping = Vault { key, outside: outside.clone() };
         lock.wrapped = wrapping.seal(LOCK_NAME, vault.key.expose())?;
         Ok((lock, vault))
     }
 
     /// Opens the vault.
-    pub(super) fn open(&self, unlock: &Unlock) -> Result<Vault, NodeError> {
+    pub(super) fn open(&self, unlock: &Unlock, outside: &Outside) -> Result<Vault, NodeError> {
         if self.mode != unlock.mode() {
             return Err(NodeError::OtherUnlock { given: unlock.name(), wanted: self.mode.name() });
         }
         let wrong = || NodeError::WrongUnlock(self.mode.noun());
         let key = unlock.wrapping_key(&self.salt, self.memory_kib, self.passes).ok_or_else(wrong)?;
-        let data_key = Vault { key }.open(LOCK_NAME, &self.wrapped).ok_or_else(wrong)?;
-        Ok(Vault { key: Secret::from_slice(&data_key).ok_or_else(wrong)? })
+        let wrapping = Vault { key, outside: outside.clone() };
+        let data_key = wrapping.open(LOCK_NAME, &self.wrapped).ok_or_else(wrong)?;
+        Ok(Vault { key: Secret::from_slice(&data_key).ok_or_else(wrong)?, ..wrapping })
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -164,7 +167,7 @@ impl Mode {
 impl Vault {
     /// Encrypts a secret for the row of that name.
     pub(super) fn seal(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, NodeError> {
-        let nonce: [u8; NONCE_LEN] = random::bytes()?;
+        let nonce: [u8; NONCE_LEN] = self.outside.bytes()?;
         let payload = Payload { msg: secret, aad: name.as_bytes() };
         // Only messages of 256 GiB and more fail.
         let sealed = self.cipher().encrypt(&nonce.into(), payload).unwrap_or_default();

@@ -13,7 +13,7 @@ use keyway_protocol::state::State;
 use crate::world::*;
 
 /// A coin of mallory's that is worth spending, made by the attacker's own mining.
-fn coin_of(world: &mut World, script: ScriptBuf) -> (OutPoint, TxOut) {
+pub fn coin_of(world: &mut World, script: ScriptBuf) -> (OutPoint, TxOut) {
     let block = world.ledger.mine(1, &script).unwrap()[0];
     world.mine(100);
     let mut watch = keyway_ledger::Watch::new();
@@ -26,7 +26,7 @@ fn coin_of(world: &mut World, script: ScriptBuf) -> (OutPoint, TxOut) {
     (OutPoint::new(hit.txid, 0), hit.tx.output[0].clone())
 }
 
-fn spend(inputs: &[OutPoint], outputs: Vec<TxOut>) -> Transaction {
+pub fn spend(inputs: &[OutPoint], outputs: Vec<TxOut>) -> Transaction {
     let input = |&previous_output: &OutPoint| TxIn {
         previous_output,
         script_sig: ScriptBuf::new(),
@@ -37,7 +37,7 @@ fn spend(inputs: &[OutPoint], outputs: Vec<TxOut>) -> Transaction {
     Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input, output: outputs }
 }
 
-fn pay(script: ScriptBuf, sat: u64) -> TxOut {
+pub fn pay(script: ScriptBuf, sat: u64) -> TxOut {
     TxOut { value: Amount::from_sat(sat), script_pubkey: script }
 }
 

@@ -7,4 +7,5 @@ mod attacks;
 mod chain;
 mod home;
 mod negotiation;
+mod recovery;
 mod world;

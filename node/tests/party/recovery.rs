@@ -1,0 +1,93 @@
+//! What the laboratory's schedules found: each test tells how a home went wrong once.
+
+use bitcoin::sighash::EcdsaSighashType;
+use bitcoin::{Amount, Transaction};
+use keyway_chain::Height;
+use keyway_ledger::Ledger;
+use keyway_node::*;
+
+use crate::attacks::{coin_of, pay, spend};
+use crate::world::*;
+
+/// A home that is younger than the chain, and a payment to it in the block above its birthday.
+struct Young {
+    world: World,
+    home: Party,
+    payment: Transaction,
+    birthday: Height,
+    money: Amount,
+}
+
+impl Young {
+    fn new() -> Self {
+        let mut world = World::new();
+        let payer = seed(CHARGER);
+        let (outpoint, coin) = coin_of(&mut world, payer.identity.party().script());
+        // Mature in a branch that parts from the chain further down, too.
+        world.mine(10);
+        let mut home = party(world.dir.path(), "young", MALLORY, &world.ledger);
+        let birthday = home.tip().height;
+        let mut payment = spend(&[outpoint], vec![pay(home.key().script(), PRICE.to_sat())]);
+        sign(&mut payment, &[coin], &payer, EcdsaSighashType::All);
+        world.ledger.broadcast(&payment).unwrap();
+        world.mine_and_sync(1);
+        home.sync(&world.ledger, &mut |_| ()).unwrap();
+        // It splits the coin at once, for a small fee.
+        let money = home.status().unwrap().balance.spendable;
+        assert!(money > PRICE - Amount::from_sat(1_000));
+        Self { world, home, payment, birthday, money }
+    }
+
+    fn still_has_its_money(mut self) {
+        self.home.sync(&self.world.ledger, &mut |_| ()).unwrap();
+        assert_eq!(self.home.tip(), self.world.ledger.tip().unwrap());
+        assert_eq!(self.home.status().unwrap().balance.spendable, self.money);
+    }
+}
+
+// A home began to follow the chain anew one block below the birthday that had left it, although the new branch
+// parted further down: what that branch held between was never seen.
+#[test]
+fn a_payment_that_another_branch_holds_below_the_homes_birthday_is_seen() {
+    let young = Young::new();
+    let ledger = &young.world.ledger;
+    let parting = ledger.block_at(young.birthday.minus(5)).unwrap().unwrap();
+    ledger.mine_on(&parting.hash, 10, &nobody(), std::slice::from_ref(&young.payment)).unwrap();
+    young.still_has_its_money();
+}
+
+#[test]
+fn a_payment_that_is_mined_again_below_the_birthday_after_a_rollback_is_seen() {
+    let mut young = Young::new();
+    // This ledger forgets the blocks that it takes back, so that nobody can ask it for their parents.
+    young.world.ledger.rewind(young.birthday.minus(5)).unwrap();
+    young.world.mine(3);
+    young.still_has_its_money();
+}
+
+// A transaction whose parent was double-spent can never be mined; the coins that it spends beside the lost one
+// stayed locked, and its change was counted as money.
+#[test]
+fn a_coin_that_was_to_be_spent_beside_a_double_spent_one_is_free_again() {
+    let mut world = World::new();
+    let mallory = seed(MALLORY);
+    let (outpoint, coin) = coin_of(&mut world, mallory.identity.party().script());
+    let before = world.ledger.tip().unwrap();
+    let rest = coin.value - Amount::from_sat(10_000);
+    let mut payment = spend(&[outpoint], vec![pay(world.car.key().script(), rest.to_sat())]);
+    sign(&mut payment, std::slice::from_ref(&coin), &mallory, EcdsaSighashType::All);
+    world.ledger.broadcast(&payment).unwrap();
+    world.mine_and_sync(1);
+    let own = world.car.status().unwrap().balance.spendable - rest;
+    // The car's own coins do not suffice: the offer spends mallory's too.
+    let sent = world.car.offer(&world.ledger, &request(own + Amount::from_sat(1_000_000))).unwrap();
+    let mut back = spend(&[outpoint], vec![pay(nobody(), rest.to_sat())]);
+    sign(&mut back, &[coin], &mallory, EcdsaSighashType::All);
+    world.ledger.mine_on(&before.hash, 3, &nobody(), &[back]).unwrap();
+    let (synced, _) = world.sync();
+    assert!(
+        synced.events.iter().any(|event| matches!(event, Event::Refused { txid, .. } if *txid == sent.txid))
+    );
+    assert_eq!(world.car.status().unwrap().balance.spendable, own);
+    assert_eq!(world.car.status().unwrap().balance.coins, IDENTITY_COINS);
+}
