@@ -25,7 +25,7 @@ pub struct Outside {
 impl Outside {
     /// The operating system's.
     pub fn system() -> Self {
-        Self { random: Arc::new(|bytes| getrandom::fill(bytes)), vfs: None }
+        Self { random: Arc::new(getrandom::fill), vfs: None }
     }
 
     /// Randomness from `random`, and the store on the SQLite file system of that name, which the caller has

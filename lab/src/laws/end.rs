@@ -1,0 +1,89 @@
+//! What must hold when everything has come to rest.
+
+use bitcoin::Amount;
+use keyway_ledger::{BroadcastError, Ledger, RefusalKind};
+use keyway_node::NegotiationView;
+use keyway_protocol::negotiation::Role;
+use keyway_protocol::state::State;
+
+use super::{Law, Violation, from_scratch, memory_follows_disk, sound};
+use crate::people::NAMES;
+use crate::room::Which;
+use crate::world::{Home, World};
+
+/// The laws of the end: every negotiation is in a state that can last, every coin of a person is one that its home
+/// can spend, and reading everything again changes nothing.
+///
+/// # Errors
+/// The violation.
+pub fn at_rest(world: &World<'_>) -> Result<(), Violation> {
+    for (index, home) in world.homes.iter().enumerate() {
+        world.check_agreement(index)?;
+        home.seen.views.iter().try_for_each(|view| ended(world, home, view))?;
+        every_coin_is_told(world, home)?;
+    }
+    // Reading everything again costs most: one home of each schedule.
+    let index = world.story.len() % world.homes.len().max(1);
+    world.homes.get(index).map_or(Ok(()), |home| {
+        memory_follows_disk(world, home)?;
+        from_scratch(world, home)
+    })
+}
+
+/// Whether a negotiation may stay as it is.
+fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), Violation> {
+    let honest_peer = NAMES.contains(&view.peer.as_str());
+    let copied = world.homes.iter().any(|other| other.which == Which::Copy);
+    let lasts = match view.state {
+        State::Active | State::Superseded | State::Expired => true,
+        // Between honest parties nothing declines, but a copied home competes with the original.
+        State::Declined => !honest_peer || copied,
+        // Only an attacker leaves an offer unanswered, and only one whose coin was taken away cannot be mined.
+        State::Offered => !honest_peer || cannot_be_mined(world, view) || world.was_refused(view.id),
+        // A copy that did not make the answer never had its secret.
+        State::Lost => copied,
+        State::Answered | State::Provisional => false,
+    };
+    Law::TheTable.holds(lasts, || format!("{} still has {view:?}", home.name()))
+}
+
+/// Whether a coin that an unmined offer spends is gone. One that was never sent has no such excuse.
+fn cannot_be_mined(world: &World<'_>, view: &NegotiationView) -> bool {
+    match &view.offer {
+        Some(offer) if offer.block.is_some() => false,
+        Some(offer) => world.sent.get(&offer.txid).is_some_and(|tx| {
+            let refused = world.sim.check(tx);
+            matches!(refused, Err(BroadcastError::Refused(refusal)) if refusal.kind() == RefusalKind::MissingInputs)
+        }),
+        // Another version, or another payment, took a coin of it.
+        None => true,
+    }
+}
+
+/// [`Law::NoCoinLost`]: a home tells of each coin that the chain gives it, and holds none back without cause.
+fn every_coin_is_told(world: &World<'_>, home: &Home) -> Result<(), Violation> {
+    let (Some(party), Some(person)) = (&home.party, world.room.people.person(home.person)) else {
+        return Ok(());
+    };
+    let coins = world.sim.coins_of(&person.script());
+    // What another home of the person has on its way is spent, and this home need not know it.
+    let unspent = coins.iter().filter(|(outpoint, _)| matches!(world.sim.coin(outpoint), Ok(Some(_))));
+    let there: Amount = unspent.map(|(_, coin)| coin.output.value).sum();
+    let balance = sound(home.name(), party.status())?.balance;
+    let open = |view: &&NegotiationView| view.role == Role::Responder && view.state == State::Offered;
+    let held: Amount = home.seen.views.iter().filter(open).map(|view| view.price).sum();
+    let told = balance.spendable + balance.held + balance.immature;
+    let unmined =
+        world.sim.unmined_all().iter().any(|tx| tx.output.iter().any(|o| o.script_pubkey == person.script()));
+    Law::NoCoinLost.holds(told == there || unmined, || {
+        format!("{} has {there} and tells of {balance:?}", home.name())
+    })?;
+    Law::NoCoinLost.holds(balance.held <= held, || {
+        format!(
+            "{} holds {} back, for open offers of {held}: {:?}",
+            home.name(),
+            balance.held,
+            home.seen.views
+        )
+    })
+}

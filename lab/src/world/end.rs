@@ -1,0 +1,74 @@
+//! How a schedule ends: everything works again, and comes to rest.
+
+use bitcoin::FeeRate;
+use keyway_ledger::Ledger;
+
+use super::World;
+use super::trouble::Trouble;
+use crate::disk::End;
+use crate::laws::{self, Law, Violation};
+use crate::people::NAMES;
+
+/// Enough blocks for a chain of offers, answers and depths to run through.
+const ROUNDS: u32 = 24;
+
+impl World<'_> {
+    /// Disk, network and people work again. Blocks come until nothing is under way any more; then the laws of the
+    /// end hold.
+    pub(super) fn come_to_rest(&mut self) -> Result<(), Violation> {
+        self.tell("everything works again".to_owned());
+        self.attacker = None;
+        self.sim.set_fees(FeeRate::ZERO, FeeRate::ZERO);
+        for home in &mut self.homes {
+            home.silent = false;
+            home.link.release();
+        }
+        self.refused.clear();
+        for tx in std::mem::take(&mut self.payments) {
+            let _ = self.sim.broadcast(&tx);
+        }
+        // A chain that became shorter grows again: locks by height open.
+        let height = self.tip().height;
+        self.mine_all(self.highest.max(height).to_u32() - height.to_u32());
+        let mut quiet = 0;
+        for _ in 0..ROUNDS {
+            let under_way = !self.sim.unmined_all().is_empty();
+            // When nothing waits to be mined, as many blocks as the most careful policy waits for.
+            self.mine_all(if under_way { 1 } else { 6 });
+            let mut happened = 0;
+            for index in 0..self.homes.len() {
+                let told = self.story.len();
+                let done = self.sync(index, Trouble::NONE)?;
+                let lines = self.story.iter().skip(told);
+                // The first line tells that it was done, and a refusal comes again and again.
+                happened += lines.skip(1).filter(|line| !line.contains("Refused")).count();
+                Law::Sound.holds(done, || format!("home {index} does not synchronise although all works"))?;
+            }
+            quiet = if happened == 0 && self.sim.unmined_all().is_empty() { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                laws::at_rest(self)?;
+                return self.last_words();
+            }
+        }
+        Err(Law::TheTable.broken("it never comes to rest"))
+    }
+
+    /// Every key that is active is used, the sender starts again, and it is used again.
+    fn last_words(&mut self) -> Result<(), Violation> {
+        for index in 0..self.homes.len() {
+            let Some(home) = self.homes.get(index) else { continue };
+            let active = home.seen.views.iter().find(|view| view.state.seals());
+            let Some(peer) = active.and_then(|view| NAMES.iter().find(|name| **name == view.peer)) else {
+                continue;
+            };
+            self.send_to(index, peer, Trouble::NONE)?;
+            if let Some(home) = self.homes.get_mut(index) {
+                home.party = None;
+            }
+            self.start_again(index, End::Killed)?;
+            self.sync(index, Trouble::NONE)?;
+            self.send_to(index, peer, Trouble::NONE)?;
+        }
+        Ok(())
+    }
+}
