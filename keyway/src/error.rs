@@ -77,9 +77,32 @@ pub enum Error {
     #[cfg(not(feature = "embedded"))]
     #[error("this needs the embedded ledger\nthis build has none\nbuild Keyway with its default features")]
     NoEmbedded,
-    /// A chain that no backend of this build shows.
+    /// Only the embedded ledger mines and gives money away.
+    #[cfg(feature = "embedded")]
     #[error(
-        "no ledger for {0} is known to this build\nthe embedded ledger is for regtest\nuse --chain regtest"
+        "this home's ledger is the node at {0}\nonly the embedded ledger can be mined on and gives money away\nsend money to the address that `keyway status --json` shows, and let the node's miners mine"
+    )]
+    NotEmbedded(String),
+    /// A node wants credentials.
+    #[error(
+        "no way into the node at {0} is known\nits cookie is not where that of a node of this port usually is\nuse --cookie FILE (the file `.cookie` in the node's folder), or --user NAME with --password-file FILE"
+    )]
+    NoCredentials(String),
+    /// Another chain than the node's.
+    #[error(
+        "the node at {url} is on {found}, not on {expected}\nnothing was made\nleave out --chain to take the node's, or name another node"
+    )]
+    ChainOfNode {
+        /// Its address.
+        url: String,
+        /// Its chain.
+        found: &'static str,
+        /// The one asked for.
+        expected: &'static str,
+    },
+    /// A chain that no backend shows.
+    #[error(
+        "no ledger for {0} is known\nthe embedded ledger is for regtest\nname a node of {0} with --node URL, or use --chain regtest"
     )]
     NoLedgerFor(&'static str),
 
@@ -194,7 +217,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Node(error) => error.kind().into(),
-            Self::Ledger(_) => Kind::Ledger,
+            Self::Ledger(_) | Self::NoCredentials(_) | Self::ChainOfNode { .. } => Kind::Ledger,
             #[cfg(feature = "embedded")]
             Self::Open(_) => Kind::Ledger,
             #[cfg(feature = "embedded")]

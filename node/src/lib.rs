@@ -17,7 +17,7 @@ mod reading;
 mod store;
 mod wallet;
 
-pub use config::{Config, LedgerConfig, Policy};
+pub use config::{Access, Config, LedgerConfig, NodeConfig, Policy, usual_cookie};
 pub use error::{Kind, NodeError};
 pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};

@@ -25,9 +25,14 @@ pub const INIT: &str = "\
 The mnemonic is not kept in the home: write it down. With it, the chain and the peers' cards, the identity
 can be restored. A --key-file that does not exist is made, with fresh random bytes.
 
+With --node the chain is seen through Bitcoin Core 28 or newer, or Litecoin Core 0.21; the node needs neither
+wallet nor index, and may be pruned.
+
 Example:
   keyway --home car --key-file car.key init --name car \\
     --ledger chain --words-to car.words
+  keyway --home car init --name car --node http://127.0.0.1:19443 \\
+    --cookie ~/.litecoin/regtest/.cookie
 
 JSON: home, name, chain, ledger, key, address, height.";
 

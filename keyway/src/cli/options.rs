@@ -17,12 +17,24 @@ pub struct Init {
     /// What the party calls itself: 1 to 32 of A-Z a-z 0-9 . _ -
     #[arg(long, value_name = "NAME")]
     pub name: Name,
-    /// The chain
-    #[arg(long, value_name = "CHAIN", default_value = "regtest", value_parser = Chain::named)]
-    pub chain: Chain,
+    /// The chain [default: the node's; without a node regtest]
+    #[arg(long, value_name = "CHAIN", value_parser = Chain::named)]
+    pub chain: Option<Chain>,
     /// The embedded ledger's folder; homes that share it share the chain [default: HOME/ledger]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", conflicts_with = "node", value_hint = ValueHint::DirPath)]
     pub ledger: Option<PathBuf>,
+    /// See the chain through a full node: http://HOST:PORT of its JSON-RPC
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub node: Option<String>,
+    /// The node's cookie file [default: where nodes of this port have it]
+    #[arg(long, value_name = "FILE", requires = "node", conflicts_with = "user", value_hint = ValueHint::FilePath)]
+    pub cookie: Option<PathBuf>,
+    /// A user of the node
+    #[arg(long, value_name = "NAME", requires = "node", requires = "password_file")]
+    pub user: Option<String>,
+    /// The file whose first line is that user's password
+    #[arg(long, value_name = "FILE", requires = "user", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
     /// Keep the secrets unencrypted: whoever has the home has the identity. For trying out only
     #[arg(long, conflicts_with_all = ["passphrase_file", "key_file"])]
     pub insecure_no_passphrase: bool,

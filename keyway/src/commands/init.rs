@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bip39::Mnemonic;
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_ledger::Ledger;
-use keyway_node::{Block, Config, LedgerConfig, NewParty, NodeError, Party, STORE_FILE};
+use keyway_node::{Access, Block, Config, LedgerConfig, NewParty, NodeConfig, NodeError, Party, STORE_FILE};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -34,18 +34,16 @@ pub fn run(global: &Global, args: &Init, ui: &Ui) -> Result<(), Error> {
     if home.join(STORE_FILE).exists() {
         return Err(NodeError::HomeExists(home).into());
     }
-    if args.chain != Chain::regtest() {
-        return Err(Error::NoLedgerFor(args.chain.name()));
-    }
-    let way = Way::of(args)?;
     let config = config(args)?;
+    let way = Way::of(args)?;
     let unlock = unlock::for_new_home(global, args)?;
-    let (ledger_path, ledger) = (ledger_path(&home, &config), ledger::open(&resolved(&home, &config))?);
+    let resolved = resolved(&home, &config);
+    let ledger = ledger::open(&resolved)?;
     let (mnemonic, birthday) = way.mnemonic(ledger.as_ref())?;
     way.keep(&mnemonic)?;
     let new = NewParty { name: args.name.clone(), config, mnemonic, birthday, unlock };
     let party = create(&home, new, &way, ui)?;
-    tell(&party, &home, &ledger_path, &args.chain, ui)?;
+    tell(&party, &home, &resolved, ui)?;
     if args.insecure_no_passphrase {
         ui.say("  this home is not encrypted: whoever has the folder has the identity");
     }
@@ -63,12 +61,15 @@ fn create(home: &Path, new: NewParty, way: &Way, ui: &Ui) -> Result<Party, Error
     })
 }
 
-fn tell(party: &Party, home: &Path, ledger: &Path, chain: &Chain, ui: &Ui) -> Result<(), Error> {
+fn tell(party: &Party, home: &Path, config: &Config, ui: &Ui) -> Result<(), Error> {
     let made = Made {
         home: home.display().to_string(),
         name: party.name().to_string(),
-        chain: chain.name(),
-        ledger: ledger.display().to_string(),
+        chain: config.chain.name(),
+        ledger: match &config.ledger {
+            LedgerConfig::Embedded { path } => path.display().to_string(),
+            LedgerConfig::Node(node) => node.url.clone(),
+        },
         key: party.key().to_string(),
         address: party.address(),
         height: party.tip().height.to_u32(),
@@ -88,24 +89,55 @@ fn tell(party: &Party, home: &Path, ledger: &Path, chain: &Chain, ui: &Ui) -> Re
 }
 
 fn config(args: &Init) -> Result<Config, Error> {
-    let path = match &args.ledger {
-        // Absolute, for the home's configuration reads relative paths from the home.
-        Some(path) => {
-            std::path::absolute(path).map_err(|source| Error::Read { path: path.clone(), source })?
-        }
-        None => PathBuf::from("ledger"),
-    };
-    Ok(Config::new(args.chain.clone(), LedgerConfig::Embedded { path }))
+    if let Some(url) = &args.node {
+        return beside_node(args, url);
+    }
+    let chain = args.chain.clone().unwrap_or(Chain::regtest());
+    if chain != Chain::regtest() {
+        return Err(Error::NoLedgerFor(chain.name()));
+    }
+    let path = args.ledger.as_deref().map_or_else(|| Ok(PathBuf::from("ledger")), absolute)?;
+    Ok(Config::new(chain, LedgerConfig::Embedded { path }))
 }
 
-fn ledger_path(home: &Path, config: &Config) -> PathBuf {
-    let LedgerConfig::Embedded { path } = &config.ledger;
-    home.join(path)
+/// The chain is the node's; it was asked for in so many words, or is taken as it is.
+fn beside_node(args: &Init, url: &str) -> Result<Config, Error> {
+    keyway_ledger::rpc::check_address(url)?;
+    let node = NodeConfig { url: url.trim_end_matches('/').to_owned(), access: access(args, url)? };
+    let chain = keyway_ledger::rpc::chain_of(node.endpoint()?)?;
+    match &args.chain {
+        Some(expected) if expected.name() != chain.name() => {
+            Err(Error::ChainOfNode { url: node.url, found: chain.name(), expected: expected.name() })
+        }
+        _ => Ok(Config::new(chain, LedgerConfig::Node(node))),
+    }
+}
+
+fn access(args: &Init, url: &str) -> Result<Access, Error> {
+    if let Some((name, file)) = args.user.as_ref().zip(args.password_file.as_deref()) {
+        return Ok(Access::User { name: name.clone(), password_file: absolute(file)? });
+    }
+    if let Some(cookie) = &args.cookie {
+        return Ok(Access::Cookie(absolute(cookie)?));
+    }
+    let usual = std::env::home_dir().and_then(|home| keyway_node::usual_cookie(url, &home));
+    usual
+        .filter(|cookie| cookie.exists())
+        .map(Access::Cookie)
+        .ok_or_else(|| Error::NoCredentials(url.to_owned()))
+}
+
+/// For the home's configuration reads relative paths from the home.
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 fn resolved(home: &Path, config: &Config) -> Config {
-    let path = ledger_path(home, config);
-    Config { ledger: LedgerConfig::Embedded { path }, ..config.clone() }
+    let ledger = match &config.ledger {
+        LedgerConfig::Embedded { path } => LedgerConfig::Embedded { path: home.join(path) },
+        node => node.clone(),
+    };
+    Config { ledger, ..config.clone() }
 }
 
 /// Where the words come from, or go to.

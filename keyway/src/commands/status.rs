@@ -1,6 +1,8 @@
 //! `status` and `config check`.
 
-use keyway_node::{CONFIG_FILE, Config, LedgerConfig, NegotiationView, NodeError, Policy, STORE_FILE};
+use keyway_node::{
+    Access, CONFIG_FILE, Config, LedgerConfig, NegotiationView, NodeError, Policy, STORE_FILE,
+};
 use keyway_protocol::state::State;
 use serde::Serialize;
 
@@ -183,7 +185,6 @@ pub fn config(global: &Global, ui: &Ui) -> Result<(), Error> {
 }
 
 fn settings(config: &Config, text: &str) -> Vec<Setting> {
-    let LedgerConfig::Embedded { path } = &config.ledger;
     let Policy { answer, offer_depth, key_depth, least_price } = config.policy;
     let setting = |name: &'static str, value: String| {
         let key = name.rsplit('.').next().unwrap_or(name);
@@ -192,14 +193,33 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         });
         Setting { name, value, source: if is_there { "in the file" } else { "default" } }
     };
-    vec![
-        setting("chain", config.chain.name().to_owned()),
-        setting("ledger.kind", "embedded".to_owned()),
-        setting("ledger.path", path.display().to_string()),
+    let challenge = config.chain.challenge().map(|script| ("signet_challenge", script.to_hex_string()));
+    let mut settings = vec![setting("chain", config.chain.name().to_owned())];
+    settings.extend(challenge.into_iter().chain(ledger_settings(&config.ledger)).map(|(n, v)| setting(n, v)));
+    settings.extend([
         setting("policy.answer", answer.to_string()),
         setting("policy.offer_depth", offer_depth.to_string()),
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
         setting("fees.ceiling_sat_per_vb", config.fee_ceiling.to_sat_per_vb_floor().to_string()),
-    ]
+    ]);
+    settings
+}
+
+fn ledger_settings(ledger: &LedgerConfig) -> Vec<(&'static str, String)> {
+    let shown = |path: &std::path::Path| path.display().to_string();
+    match ledger {
+        LedgerConfig::Embedded { path } => {
+            vec![("ledger.kind", "embedded".to_owned()), ("ledger.path", shown(path))]
+        }
+        LedgerConfig::Node(node) => {
+            let mut settings = vec![("ledger.kind", "node".to_owned()), ("ledger.url", node.url.clone())];
+            match &node.access {
+                Access::Cookie(path) => settings.push(("ledger.cookie", shown(path))),
+                Access::User { name, password_file } => settings
+                    .extend([("ledger.user", name.clone()), ("ledger.password_file", shown(password_file))]),
+            }
+            settings
+        }
+    }
 }

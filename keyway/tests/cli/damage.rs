@@ -155,9 +155,9 @@ error: cannot read car/keyway.toml
         broken("answer = true", "answer = maybe"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 14, column 10
+  TOML parse error at line 15, column 10
      |
-  14 | answer = maybe
+  15 | answer = maybe
      |          ^^^^^
   string values must be quoted, expected literal string
   correct the file, and look at it with `keyway config check`
@@ -168,9 +168,9 @@ error: the configuration car/keyway.toml is wrong
         broken("answer = true", "anser = true"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 14, column 1
+  TOML parse error at line 15, column 1
      |
-  14 | anser = true
+  15 | anser = true
      | ^^^^^
   unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`
   correct the file, and look at it with `keyway config check`
@@ -203,7 +203,7 @@ error: the configuration car/keyway.toml is wrong
         broken("kind = \"embedded\"", "kind = \"cloud\""),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  ledger.kind: no ledger is called `cloud`; known are: embedded
+  ledger.kind: no ledger is called `cloud`; known are: embedded, node
   correct the file, and look at it with `keyway config check`
 
 "#]]

@@ -10,6 +10,7 @@
     reason = "these are tests: they fail by panicking"
 )]
 
+mod beside_node;
 mod busy;
 mod by_hand;
 mod damage;

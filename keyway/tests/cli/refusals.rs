@@ -131,9 +131,9 @@ fn other_chains_are_told_apart() {
         stage.run("--home x init --name x --chain bitcoin --words-to x.words --insecure-no-passphrase"),
         2,
         str![[r#"
-error: no ledger for bitcoin is known to this build
+error: no ledger for bitcoin is known
   the embedded ledger is for regtest
-  use --chain regtest
+  name a node of bitcoin with --node URL, or use --chain regtest
 
 "#]],
     );

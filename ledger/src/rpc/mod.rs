@@ -32,6 +32,7 @@ use serde_json::json;
 
 use self::client::{Call, CallError, Client};
 pub use self::credentials::{Cookie, Credentials};
+pub use self::network::{chain_of, check_address};
 use self::pool::Pool;
 pub use self::prevouts::LOOK_BACK;
 use self::prevouts::Prevouts;

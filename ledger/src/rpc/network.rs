@@ -1,12 +1,20 @@
 //! Whether whoever answers at the address is a node of the chain that was asked for.
 
-use bitcoin::BlockHash;
+use bitcoin::{BlockHash, ScriptBuf};
 use keyway_chain::{Chain, Family};
 use serde_json::json;
 
 use super::client::clipped;
-use super::{Rpc, reply};
+use super::{Endpoint, Rpc, reply};
 use crate::LedgerError;
+
+/// Whether this can be the address of a node.
+///
+/// # Errors
+/// [`LedgerError::Address`] says what is wrong with it.
+pub fn check_address(url: &str) -> Result<(), LedgerError> {
+    check_url(url).map(drop)
+}
 
 /// The address without its last slash.
 pub(super) fn check_url(url: &str) -> Result<String, LedgerError> {
@@ -40,6 +48,28 @@ fn without_password(url: &str) -> String {
         Some((_, place)) => format!("…@{}", clipped(place)),
         None => clipped(url),
     }
+}
+
+/// Asks a node which chain it is on.
+///
+/// # Errors
+/// What is wrong with the address, the credentials or the node; [`LedgerError::OtherNetwork`] for a chain that
+/// is not in the table.
+pub fn chain_of(endpoint: Endpoint) -> Result<Chain, LedgerError> {
+    // Whichever chain it is given: it is not compared.
+    let rpc = Rpc::new(Chain::regtest(), endpoint)?;
+    let ask = |error| rpc.failed(error);
+    let info: reply::ChainInfo = rpc.client.call("getblockchaininfo", []).map_err(ask)?;
+    let genesis: BlockHash = rpc.client.call("getblockhash", [json!(0)]).map_err(ask)?;
+    let known = Chain::all().find(|known| known.genesis() == genesis).ok_or_else(|| {
+        let expected = "a chain that Keyway knows".to_owned();
+        LedgerError::OtherNetwork { backend: rpc.name(), expected, found: named(&info.chain, &genesis) }
+    })?;
+    let challenge = info.signet_challenge.map(|hex| ScriptBuf::from_bytes(hex.0));
+    Ok(match challenge {
+        Some(own) if known.node_challenge() != Some(own.as_script()) => Chain::custom_signet(own),
+        _ => known,
+    })
 }
 
 /// Asks the node what it is.

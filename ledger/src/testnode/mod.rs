@@ -34,7 +34,7 @@ pub struct TestNode {
     program: PathBuf,
     folder: TempDir,
     port: u16,
-    extra: Vec<String>,
+    extra: Mutex<Vec<String>>,
     child: Mutex<Option<Child>>,
     control: Rpc,
 }
@@ -63,14 +63,14 @@ impl TestNode {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let control = Rpc::new(kind.chain(), endpoint(kind, port, folder.path().to_owned())).unwrap();
-        Self { kind, program, folder, port, extra, child: Mutex::new(None), control }
+        Self { kind, program, folder, port, extra: Mutex::new(extra), child: Mutex::new(None), control }
     }
 
     /// Starts the program and waits until it answers. `false` if it ended instead.
     fn launch(&self) -> bool {
         let mut child = Command::new(&self.program)
             .args(self.kind.arguments(self.folder.path(), self.port))
-            .args(&self.extra)
+            .args(self.extra.lock().unwrap_or_else(PoisonError::into_inner).iter())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -220,6 +220,14 @@ impl TestNode {
         while !self.launch() {
             assert!(Instant::now() < deadline, "{} does not start again", self.program.display());
         }
+    }
+
+    /// Ends it in an orderly way and starts it again with other additional arguments.
+    pub fn restart_with(&self, extra: &[&str]) {
+        self.stop();
+        let extra = extra.iter().map(ToString::to_string).collect();
+        *self.extra.lock().unwrap_or_else(PoisonError::into_inner) = extra;
+        self.restart();
     }
 
     /// Makes it hold its breath: it neither answers nor closes connections.

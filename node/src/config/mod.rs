@@ -1,12 +1,16 @@
 //! The configuration: one TOML file that `keyway init` writes, with every setting explained.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+mod ledger;
 
-use bitcoin::{Amount, FeeRate};
+use std::io::Read;
+use std::path::Path;
+
+use bitcoin::{Amount, FeeRate, ScriptBuf};
 use keyway_chain::{Chain, Depth};
 use serde::Deserialize;
 
+use self::ledger::LedgerTable;
+pub use self::ledger::{Access, LedgerConfig, NodeConfig, usual_cookie};
 use crate::error::NodeError;
 
 /// Far more than every setting with its explanation takes.
@@ -23,16 +27,6 @@ pub struct Config {
     pub policy: Policy,
     /// The most that a transaction of this home pays to miners.
     pub fee_ceiling: FeeRate,
-}
-
-/// Where the chain is seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LedgerConfig {
-    /// A regtest chain in a folder, validated in this process.
-    Embedded {
-        /// The folder; several homes may share it, one process at a time.
-        path: PathBuf,
-    },
 }
 
 /// What is accepted, and when.
@@ -52,18 +46,12 @@ pub struct Policy {
 #[serde(deny_unknown_fields)]
 struct File {
     chain: String,
+    signet_challenge: Option<String>,
     ledger: LedgerTable,
     #[serde(default)]
     policy: PolicyTable,
     #[serde(default)]
     fees: FeesTable,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LedgerTable {
-    kind: String,
-    path: PathBuf,
 }
 
 #[derive(Deserialize, Default)]
@@ -119,24 +107,9 @@ impl Config {
         let wrong = |what: String| NodeError::Config { path: path.to_owned(), what };
         let file: File =
             toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
-        let chain = Chain::named(&file.chain).map_err(|error| wrong(format!("chain: {error}")))?;
+        let chain = chain(&file.chain, file.signet_challenge.as_deref()).map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let ledger = match file.ledger.kind.as_str() {
-            "embedded" if chain == Chain::regtest() => {
-                LedgerConfig::Embedded { path: folder.join(file.ledger.path) }
-            }
-            "embedded" => {
-                return Err(wrong(format!(
-                    "ledger.kind: the embedded ledger is for regtest, not {}",
-                    file.chain
-                )));
-            }
-            other => {
-                return Err(wrong(format!(
-                    "ledger.kind: no ledger is called `{other}`; known are: embedded"
-                )));
-            }
-        };
+        let ledger = file.ledger.read(&chain, folder).map_err(wrong)?;
         let default = Policy::default_on(&chain);
         let depth = |name: &str, value: Option<u32>, default: Depth| match value {
             Some(0) => Err(wrong(format!("policy.{name}: 0 would trust what is not mined; the least is 1"))),
@@ -154,18 +127,14 @@ impl Config {
 
     /// The file that gives this configuration, every setting explained.
     pub fn to_toml(&self) -> String {
-        let LedgerConfig::Embedded { path } = &self.ledger;
-        let path = toml::Value::String(path.display().to_string());
         let Policy { answer, offer_depth, key_depth, least_price } = self.policy;
         format!(
             "# Keyway's configuration. `keyway config check` says what is in force.\n\n\
              # The chain this party is on. It is part of the identity: changing it makes the home useless.\n\
-             chain = \"{chain}\"\n\n\
+             chain = \"{chain}\"\n\
+             {challenge}\n\
              [ledger]\n\
-             # embedded: a regtest chain in a folder, validated by Bitcoin Core's own code in this process.\n\
-             kind = \"embedded\"\n\
-             # The folder, relative to this file. Homes that share it share the chain.\n\
-             path = {path}\n\n\
+             {ledger}\n\
              [policy]\n\
              # Whether `keyway sync` answers the offers of peers.\n\
              answer = {answer}\n\
@@ -179,10 +148,33 @@ impl Config {
              # The most that a transaction of this home pays to miners, whatever the ledger advises.\n\
              ceiling_sat_per_vb = {ceiling}\n",
             chain = self.chain.name(),
+            challenge = self.chain.challenge().map_or_else(String::new, challenge_toml),
+            ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
             ceiling = self.fee_ceiling.to_sat_per_vb_floor(),
         )
     }
+}
+
+/// The chain of that name; or which setting is wrong.
+fn chain(name: &str, challenge: Option<&str>) -> Result<Chain, String> {
+    let chain = Chain::named(name).map_err(|error| format!("chain: {error}"))?;
+    match challenge {
+        None => Ok(chain),
+        Some(hex) if name == "signet" => {
+            let script = ScriptBuf::from_hex(hex).map_err(|error| format!("signet_challenge: {error}"))?;
+            Ok(Chain::custom_signet(script))
+        }
+        Some(_) => Err(format!("signet_challenge: it is for chain = \"signet\", not for {name}")),
+    }
+}
+
+fn challenge_toml(challenge: &bitcoin::Script) -> String {
+    format!(
+        "# The script that its blocks satisfy, for a signet of one's own.\n\
+         signet_challenge = \"{}\"\n",
+        challenge.to_hex_string()
+    )
 }
 
 fn ceiling(sat_per_vb: u32) -> FeeRate {
@@ -197,10 +189,42 @@ mod tests {
         Config::new(Chain::regtest(), LedgerConfig::Embedded { path: "/tmp/le\"dger".into() })
     }
 
+    fn beside_a_node(chain: Chain, access: Access) -> Config {
+        Config::new(chain, LedgerConfig::Node(NodeConfig { url: "http://127.0.0.1:1".to_owned(), access }))
+    }
+
     #[test]
     fn what_init_writes_reads_back_as_it_was() {
-        let config = fresh();
-        assert_eq!(Config::parse(&config.to_toml(), Path::new("/home/keyway.toml")).unwrap(), config);
+        let signet = Chain::custom_signet(ScriptBuf::from_bytes(vec![0x51]));
+        let user = Access::User { name: "a\"b".to_owned(), password_file: "/run/secret".into() };
+        let configs = [
+            fresh(),
+            beside_a_node(Chain::named("litecoin").unwrap(), Access::Cookie("/a b/.cookie".into())),
+            beside_a_node(signet, user),
+        ];
+        for config in configs {
+            assert_eq!(Config::parse(&config.to_toml(), Path::new("/home/keyway.toml")).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn a_node_without_a_way_to_it_is_refused() {
+        let config = beside_a_node(Chain::named("signet").unwrap(), Access::Cookie("/c".into()));
+        let cases = [
+            ("url = \"http://127.0.0.1:1\"", "", "ledger.url"),
+            ("http://", "https://", "https"),
+            ("cookie = \"/c\"", "", "either cookie, or user and password_file"),
+            ("cookie = \"/c\"", "cookie = \"/c\"\nuser = \"a\"", "either cookie, or user"),
+            ("kind = \"node\"", "kind = \"embedded\"", "the embedded ledger is for regtest"),
+            ("kind = \"node\"", "kind = \"node\"\npath = \"x\"", "ledger.path"),
+            ("chain = \"signet\"", "chain = \"bitcoin\"\nsignet_challenge = \"51\"", "signet_challenge"),
+            ("chain = \"signet\"", "chain = \"signet\"\nsignet_challenge = \"5\"", "signet_challenge"),
+        ];
+        for (from, to, expected) in cases {
+            let text = config.to_toml().replace(from, to);
+            let error = Config::parse(&text, Path::new("keyway.toml")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]
