@@ -83,6 +83,26 @@ pub enum Error {
         "this home's ledger is the node at {0}\nonly the embedded ledger can be mined on and gives money away\nsend money to the address that `keyway status --json` shows, and let the node's miners mine"
     )]
     NotEmbedded(String),
+    /// There is nothing to serve beside an embedded ledger.
+    #[error(
+        "this home has no node to follow\nthe embedded ledger moves only when somebody mines on it\nuse `keyway sync`; or make a home beside a node with `keyway init --node URL`"
+    )]
+    ServeNeedsNode,
+    /// The other process does not do this.
+    #[error(
+        "`keyway serve` has this home open, and does not do this for others\nit follows the chain, answers, and does what works with an open home\nstop it, and start the command again"
+    )]
+    NotServed,
+    /// A file that another process should have read.
+    #[error(
+        "the command names a file, and nothing came with it\nfiles are read by who asks\nsend its bytes as `input`"
+    )]
+    NoInput,
+    /// The process that serves the home does not answer as it should.
+    #[error(
+        "`keyway serve` has this home open, and did not answer\n{0}\nlook at its log; what it was asked may have been done"
+    )]
+    Served(String),
     /// A node wants credentials.
     #[error(
         "no way into the node at {0} is known\nits cookie is not where that of a node of this port usually is\nuse --cookie FILE (the file `.cookie` in the node's folder), or --user NAME with --password-file FILE"

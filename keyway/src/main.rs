@@ -5,6 +5,7 @@
 mod amount;
 mod cli;
 mod commands;
+mod context;
 #[cfg(feature = "embedded")]
 mod demo;
 #[cfg(feature = "embedded")]
@@ -16,6 +17,7 @@ mod files;
 mod ledger;
 mod progress;
 mod render;
+mod serve;
 mod start;
 mod ui;
 mod unlock;

@@ -8,6 +8,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use crate::cli::{Cli, ColorWhen};
 use crate::commands;
 use crate::error::Error;
+use crate::serve;
 use crate::ui::Ui;
 
 /// Parses, runs, and says what went wrong.
@@ -20,7 +21,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return not_run(&error, args.iter().any(|arg| arg == "--json")),
     };
     let ui = Ui::new(&cli.global);
-    match commands::run(cli, &ui) {
+    let outcome = match serve::forward(&cli, &args, &ui) {
+        Ok(Some(code)) => return ExitCode::from(code),
+        Ok(None) => commands::run(cli, &ui),
+        Err(error) => Err(error),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.failed(&error);

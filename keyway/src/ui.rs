@@ -1,6 +1,7 @@
 //! The three streams: data on stdout, talk on stderr, progress on stderr if it is a terminal.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -21,18 +22,56 @@ pub struct Ui {
     out: Paint,
     err: Paint,
     width: usize,
+    colored: bool,
+    captured: Option<Mutex<Captured>>,
+}
+
+/// What would have gone to the two streams.
+#[derive(Debug, Default)]
+struct Captured {
+    out: Vec<u8>,
+    err: Vec<u8>,
 }
 
 impl Ui {
     /// As the options and the terminal say.
     pub fn new(global: &Global) -> Self {
+        let colored = in_color(global.color, io::stdout().is_terminal());
         Self {
             json: global.json,
             quiet: global.quiet,
-            out: Paint::new(in_color(global.color, io::stdout().is_terminal())),
+            out: Paint::new(colored),
             err: Paint::new(in_color(global.color, io::stderr().is_terminal())),
             width: width(),
+            colored,
+            captured: None,
         }
+    }
+
+    /// Keeps what would go to the two streams, for another process.
+    pub fn captured(global: &Global, colored: bool, width: Option<usize>) -> Self {
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            out: Paint::new(colored),
+            err: Paint::new(colored),
+            width: width.unwrap_or(WIDTH).clamp(LEAST_WIDTH, WIDTH),
+            colored,
+            captured: Some(Mutex::default()),
+        }
+    }
+
+    /// What went to standard output and to standard error.
+    pub fn into_captured(self) -> (Vec<u8>, Vec<u8>) {
+        let captured =
+            self.captured.map(|captured| captured.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let Captured { out, err } = captured.unwrap_or_default();
+        (out, err)
+    }
+
+    /// Whether data are coloured.
+    pub fn in_color(&self) -> bool {
+        self.colored
     }
 
     /// Whether data go out as JSON.
@@ -52,7 +91,7 @@ impl Ui {
 
     /// Whether progress is shown.
     pub fn shows_progress(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        !self.quiet && self.captured.is_none() && io::stderr().is_terminal()
     }
 
     /// Data: as JSON if that was asked for, else as `text` gives it.
@@ -77,6 +116,10 @@ impl Ui {
     /// # Errors
     /// As [`Ui::data`].
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), Error> {
+        if let Some(captured) = &self.captured {
+            captured.lock().unwrap_or_else(PoisonError::into_inner).out.extend_from_slice(bytes);
+            return Ok(());
+        }
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(error)),
@@ -87,14 +130,24 @@ impl Ui {
     /// Talk.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr().lock(), "{}", plain(text));
+            self.err_line(text);
         }
+    }
+
+    fn err_line(&self, text: &str) {
+        let line = plain(text) + "\n";
+        let _ = match &self.captured {
+            Some(captured) => {
+                captured.lock().unwrap_or_else(PoisonError::into_inner).err.write_all(line.as_bytes())
+            }
+            None => io::stderr().lock().write_all(line.as_bytes()),
+        };
     }
 
     /// What went wrong.
     pub fn failed(&self, error: &Error) {
         let text = if self.json { error.to_json() } else { self.error_text(error) };
-        let _ = writeln!(io::stderr().lock(), "{}", plain(&text));
+        self.err_line(&text);
     }
 
     fn error_text(&self, error: &Error) -> String {

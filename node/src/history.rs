@@ -141,10 +141,10 @@ impl History {
         self.spenders.get(outpoint).and_then(|txid| self.mined.get(txid))
     }
 
-    /// An unmined transaction that spends a coin: one's own, or one that the ledger shows.
+    /// An unmined transaction that spends a coin: the newest of one's own, or one that the ledger shows.
     pub fn unmined_spender(&self, outpoint: &OutPoint) -> Option<&Arc<Transaction>> {
         let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
-        self.unmined_sent().map(|sent| &sent.tx).chain(&self.pending).find(|tx| spends(tx))
+        self.unmined_sent().rev().map(|sent| &sent.tx).chain(&self.pending).find(|tx| spends(tx))
     }
 
     /// What this home sent, in that order.

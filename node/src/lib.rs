@@ -14,6 +14,7 @@ pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
 mod reading;
+mod service;
 mod store;
 mod wallet;
 
@@ -24,7 +25,8 @@ pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
     AnswerView, Costs, Event, NegotiationView, NewParty, OfferRequest, OfferSent, OfferView, Opened, Party,
-    SealedMessage, Status, Synced, birthday, fresh_mnemonic,
+    Raised, SealedMessage, Status, Synced, Way, birthday, fresh_mnemonic,
 };
+pub use service::{Notice, Service, Signal, Stop, watch_tip};
 pub use store::Unlock;
 pub use wallet::{Balance, IDENTITY_COINS};

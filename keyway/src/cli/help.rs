@@ -104,6 +104,17 @@ Example:
 JSON: height, connected, disconnected, events (each: event, and negotiation, peer, txid, from, to, why
 where they apply).";
 
+pub const SERVE: &str = "\
+It follows the home's node, answers offers as the policy says, sends again what is not mined, and pays more for
+what waits too long, up to the ceiling in the configuration. While it runs, the other commands of this home ask it;
+programs do over HTTP on the socket HOME/control.sock, which describes itself at /v1/api.yaml; /metrics is for
+Prometheus. SIGTERM and SIGINT end it. RUST_LOG says how much is logged.
+
+Example:
+  keyway --home car serve
+  keyway --home car status           # on another terminal: asks the service
+  curl --unix-socket car/control.sock http://keyway/v1/status";
+
 pub const KEYS: &str = "\
 A fingerprint says nothing of its key; equal fingerprints on both sides mean the same key.
 

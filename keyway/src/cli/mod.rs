@@ -97,6 +97,9 @@ pub enum Command {
     /// Follow the chain: see what came, answer offers as the policy says
     #[command(after_help = help::SYNC)]
     Sync,
+    /// Run by itself: follow the node, answer, raise fees, and do what other commands and programs ask
+    #[command(after_help = help::SERVE)]
+    Serve(Serve),
     /// List the keys by their fingerprints
     #[command(after_help = help::KEYS)]
     Keys(Keys),

@@ -146,6 +146,23 @@ pub struct Offer {
     pub terms: Terms,
 }
 
+/// `keyway serve`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Serve {
+    /// How the log is written to standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
+    pub log: LogAs,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogAs {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
 /// `keyway keys`
 #[derive(Args, Debug)]
 pub struct Keys {

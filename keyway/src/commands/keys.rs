@@ -8,23 +8,27 @@ use keyway_protocol::negotiation::NegotiationId;
 use zeroize::Zeroizing;
 
 use crate::amount::{grouped, sat};
-use crate::cli::{Global, Keys, Show};
+use crate::cli::{Keys, Show};
+use crate::context::Context;
 use crate::error::Error;
 use crate::render::json::NegotiationJson;
 use crate::render::layout::table;
 use crate::render::negotiation;
 use crate::ui::Ui;
-use crate::unlock;
 
 /// `keyway keys`
-pub fn keys(global: &Global, args: &Keys, ui: &Ui) -> Result<(), Error> {
-    let party = unlock::party(global, ui)?;
+pub fn keys(context: &mut Context<'_>, args: &Keys, ui: &Ui) -> Result<(), Error> {
+    let served = context.is_served();
+    let party = context.party()?;
     if let Some(which) = &args.reveal {
+        if served {
+            return Err(Error::NotServed);
+        }
         // The parser does not see this conflict where --json stands before the command.
         if ui.json() {
             return Err(Error::RevealAsJson);
         }
-        return reveal(&party, which, ui);
+        return reveal(party, which, ui);
     }
     let tip = party.tip().height;
     let views = party.negotiations()?;
@@ -52,9 +56,9 @@ fn rows(views: &[NegotiationView], width: usize) -> String {
 }
 
 /// `keyway show`
-pub fn show(global: &Global, args: &Show, ui: &Ui) -> Result<(), Error> {
-    let party = unlock::party(global, ui)?;
-    let view = find(&party, &args.negotiation)?;
+pub fn show(context: &mut Context<'_>, args: &Show, ui: &Ui) -> Result<(), Error> {
+    let party = context.party()?;
+    let view = find(party, &args.negotiation)?;
     let json = NegotiationJson::new(&view, party.tip().height);
     ui.data(&json, |_| negotiation::text(&view, party.name().as_str(), ui.paint(), ui.width()))?;
     ui.say(&format!("  as of block {}", grouped(party.tip().height)));

@@ -1,23 +1,24 @@
 //! `seal` and `open`.
 
 use bitcoin::hex::DisplayHex;
-use keyway_node::{NodeError, Opened, Party};
+use keyway_node::{NodeError, Opened};
 use keyway_protocol::ratchet::NoSession;
 use keyway_protocol::sealing::{Sealed, SealedError};
 use serde::Serialize;
 
 use crate::amount::grouped;
-use crate::cli::{Global, Open, Seal};
+use crate::cli::{Open, Seal};
+use crate::context::Context;
 use crate::error::Error;
 use crate::render::negotiation::short;
 use crate::ui::Ui;
-use crate::{files, ledger, progress, unlock};
+use crate::{files, progress};
 
 /// The first byte of a tagged COSE_Encrypt0; no text begins with it.
 const COSE_TAG_16: u8 = 0xd0;
 
 /// `keyway seal`
-pub fn seal(global: &Global, args: &Seal, ui: &Ui) -> Result<(), Error> {
+pub fn seal(context: &mut Context<'_>, args: &Seal, ui: &Ui) -> Result<(), Error> {
     #[derive(Serialize)]
     struct SealedJson {
         negotiation: String,
@@ -25,9 +26,10 @@ pub fn seal(global: &Global, args: &Seal, ui: &Ui) -> Result<(), Error> {
         block: String,
         sealed: String,
     }
-    let mut party = unlock::party(global, ui)?;
-    let plaintext = files::read(&args.file, files::MESSAGE)?;
-    let message = party.seal(&args.whom, &plaintext, args.aad.as_bytes())?;
+    // Opened first: nobody should type a message that then cannot be sealed.
+    context.party()?;
+    let plaintext = context.read(&args.file, files::MESSAGE)?;
+    let message = context.party()?.seal(&args.whom, &plaintext, args.aad.as_bytes())?;
     if args.binary && !ui.json() {
         ui.bytes(message.sealed.as_bytes())?;
     } else {
@@ -45,7 +47,7 @@ pub fn seal(global: &Global, args: &Seal, ui: &Ui) -> Result<(), Error> {
 }
 
 /// `keyway open`
-pub fn open(global: &Global, args: &Open, ui: &Ui) -> Result<(), Error> {
+pub fn open(context: &mut Context<'_>, args: &Open, ui: &Ui) -> Result<(), Error> {
     #[derive(Serialize)]
     struct OpenedJson {
         negotiation: String,
@@ -56,9 +58,8 @@ pub fn open(global: &Global, args: &Open, ui: &Ui) -> Result<(), Error> {
         text: Option<String>,
         hex: String,
     }
-    let sealed = parse(&files::read(&args.file, files::SEALED)?)?;
-    let mut party = unlock::party(global, ui)?;
-    let opened = open_or_follow(&mut party, &sealed, args, ui)?;
+    let sealed = parse(&context.read(&args.file, files::SEALED)?)?;
+    let opened = open_or_follow(context, &sealed, args, ui)?;
     if ui.json() {
         let json = OpenedJson {
             negotiation: opened.negotiation.to_string(),
@@ -82,16 +83,16 @@ pub fn open(global: &Global, args: &Open, ui: &Ui) -> Result<(), Error> {
 }
 
 /// A message of a block, or a key, that is news to this home is tried again after following the chain.
-fn open_or_follow(party: &mut Party, sealed: &Sealed, args: &Open, ui: &Ui) -> Result<Opened, Error> {
+fn open_or_follow(context: &mut Context<'_>, sealed: &Sealed, args: &Open, ui: &Ui) -> Result<Opened, Error> {
     let aad = args.aad.as_bytes();
-    match party.open_sealed(sealed, aad, args.again) {
+    match context.party()?.open_sealed(sealed, aad, args.again) {
         Err(
             NodeError::NoSession(NoSession::Unknown { .. } | NoSession::OtherBranch(_))
             | NodeError::NotForUs(_)
             | NodeError::KeyUnusable { .. },
         ) => {
-            let ledger = ledger::open(party.config())?;
-            progress::sync(ui, party, ledger.as_ref())?;
+            let (party, ledger) = context.party_and_ledger()?;
+            progress::sync(ui, party, ledger)?;
             Ok(party.open_sealed(sealed, aad, args.again)?)
         }
         opened => Ok(opened?),

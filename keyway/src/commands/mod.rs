@@ -1,6 +1,6 @@
 //! What each command does: ask `keyway_node`, then tell.
 
-mod cards;
+pub mod cards;
 mod chain;
 mod generate;
 mod init;
@@ -10,8 +10,11 @@ mod offer;
 mod status;
 mod sync;
 
+pub use self::sync::Teller;
 use crate::cli::{Cli, Command, ConfigAction, PeerAction};
+use crate::context::Context;
 use crate::error::Error;
+use crate::serve;
 use crate::ui::Ui;
 
 /// Runs what was asked for.
@@ -22,23 +25,40 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
     let Cli { global, command } = cli;
     match command {
         Command::Init(args) => init::run(&global, &args, ui),
-        Command::Card(args) => cards::card(&global, &args, ui),
-        Command::Peer { action: PeerAction::Add(args) } => cards::add(&global, &args, ui),
-        Command::Peer { action: PeerAction::List } => cards::list(&global, ui),
-        Command::Peer { action: PeerAction::Remove(args) } => cards::remove(&global, &args, ui),
         Command::Fund(args) => chain::fund(&global, &args, ui),
         Command::Mine(args) => chain::mine(&global, &args, ui),
-        Command::Offer(args) => offer::run(&global, &args, ui),
-        Command::Sync => sync::run(&global, ui),
-        Command::Keys(args) => keys::keys(&global, &args, ui),
-        Command::Show(args) => keys::show(&global, &args, ui),
-        Command::Seal(args) => messages::seal(&global, &args, ui),
-        Command::Open(args) => messages::open(&global, &args, ui),
-        Command::Status => status::status(&global, ui),
+        Command::Serve(args) => serve::run(&global, &args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
         Command::Demo(args) => chain::demo(&global, &args, ui),
         Command::Completions(args) => generate::completions(&args, ui),
         Command::Man(args) => generate::man(&args, ui),
         Command::Help(args) => generate::help(&args, ui),
+        command => with_home(command, Context::alone(&global, ui), ui),
+    }
+}
+
+/// Runs what another process asked for, on the home that this one has open.
+///
+/// # Errors
+/// Those of the command; [`Error::NotServed`] for one that needs no open home.
+pub fn run_served(cli: Cli, context: Context<'_>, ui: &Ui) -> Result<(), Error> {
+    with_home(cli.command, context, ui)
+}
+
+fn with_home(command: Command, mut context: Context<'_>, ui: &Ui) -> Result<(), Error> {
+    let context = &mut context;
+    match command {
+        Command::Card(args) => cards::card(context, &args, ui),
+        Command::Peer { action: PeerAction::Add(args) } => cards::add(context, &args, ui),
+        Command::Peer { action: PeerAction::List } => cards::list(context, ui),
+        Command::Peer { action: PeerAction::Remove(args) } => cards::remove(context, &args, ui),
+        Command::Offer(args) => offer::run(context, &args, ui),
+        Command::Sync => sync::run(context, ui),
+        Command::Keys(args) => keys::keys(context, &args, ui),
+        Command::Show(args) => keys::show(context, &args, ui),
+        Command::Seal(args) => messages::seal(context, &args, ui),
+        Command::Open(args) => messages::open(context, &args, ui),
+        Command::Status => status::status(context, ui),
+        _ => Err(Error::NotServed),
     }
 }

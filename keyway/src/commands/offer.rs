@@ -3,12 +3,13 @@
 use keyway_node::{OfferRequest, OfferSent};
 use serde::Serialize;
 
-use crate::cli::{Global, Offer};
+use crate::cli::Offer;
+use crate::context::Context;
 use crate::error::Error;
+use crate::progress;
 use crate::render::json::answer_in;
 use crate::render::negotiation::{costs, ends, short, spread};
 use crate::ui::Ui;
-use crate::{ledger, progress, unlock};
 
 #[derive(Serialize)]
 struct Offered {
@@ -26,9 +27,8 @@ struct Offered {
 }
 
 /// `keyway offer`
-pub fn run(global: &Global, args: &Offer, ui: &Ui) -> Result<(), Error> {
-    let mut party = unlock::party(global, ui)?;
-    let peer = party.peer(&args.peer)?.permanent().name.to_string();
+pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error> {
+    let peer = context.party()?.peer(&args.peer)?.permanent().name.to_string();
     let request = OfferRequest {
         peer: peer.clone(),
         price: args.pay.0,
@@ -37,9 +37,9 @@ pub fn run(global: &Global, args: &Offer, ui: &Ui) -> Result<(), Error> {
         form: args.terms.answer_in.into(),
         force: args.terms.force,
     };
-    let ledger = ledger::open(party.config())?;
-    progress::sync(ui, &mut party, ledger.as_ref())?;
-    let sent = party.offer(ledger.as_ref(), &request)?;
+    let (party, ledger) = context.party_and_ledger()?;
+    progress::sync(ui, party, ledger)?;
+    let sent = party.offer(ledger, &request)?;
     ui.data(&json(&request, &sent), |_| {
         let message = spread(sent.layout.outputs(), sent.layout.bits().get(), request.price);
         let spent = costs(keyway_node::Costs { vbytes: sent.vbytes, fee: Some(sent.fee) });

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::amount::{grouped, sat};
 use crate::cli::Global;
+use crate::context::Context;
 use crate::error::Error;
 use crate::render::layout::{table, wrap};
 use crate::render::negotiation::{short, standing};
@@ -42,8 +43,8 @@ struct PeerJson {
 }
 
 /// `keyway status`
-pub fn status(global: &Global, ui: &Ui) -> Result<(), Error> {
-    let party = unlock::party(global, ui)?;
+pub fn status(context: &mut Context<'_>, ui: &Ui) -> Result<(), Error> {
+    let party = context.party()?;
     let status = party.status()?;
     let views = party.negotiations()?;
     let peers: Vec<Peer> =
@@ -202,6 +203,7 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
         setting("fees.ceiling_sat_per_vb", config.fee_ceiling.to_sat_per_vb_floor().to_string()),
+        setting("fees.bump_after_blocks", config.bump_after.to_string()),
     ]);
     settings
 }

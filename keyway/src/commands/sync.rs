@@ -5,12 +5,12 @@ use keyway_protocol::negotiation::NegotiationId;
 use serde::Serialize;
 
 use crate::amount::{grouped, sat};
-use crate::cli::Global;
+use crate::context::Context;
 use crate::error::Error;
+use crate::progress;
 use crate::render::layout::hanging;
 use crate::render::negotiation::{ends, short};
 use crate::ui::Ui;
-use crate::{ledger, progress, unlock};
 
 #[derive(Serialize)]
 struct SyncedJson {
@@ -22,30 +22,29 @@ struct SyncedJson {
 
 /// One event; what does not apply is left out.
 #[derive(Default, Serialize)]
-struct EventJson {
-    event: &'static str,
+pub struct EventJson {
+    pub event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    negotiation: Option<String>,
+    pub negotiation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<String>,
+    pub peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    txid: Option<String>,
+    pub txid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<&'static str>,
+    pub from: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'static str>,
+    pub to: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    offers: Option<usize>,
+    pub offers: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
+    pub why: Option<String>,
 }
 
 /// `keyway sync`
-pub fn run(global: &Global, ui: &Ui) -> Result<(), Error> {
-    let mut party = unlock::party(global, ui)?;
-    let ledger = ledger::open(party.config())?;
-    let synced = progress::sync(ui, &mut party, ledger.as_ref())?;
-    let teller = Teller { views: party.negotiations()? };
+pub fn run(context: &mut Context<'_>, ui: &Ui) -> Result<(), Error> {
+    let (party, ledger) = context.party_and_ledger()?;
+    let synced = progress::sync(ui, party, ledger)?;
+    let teller = Teller::new(party)?;
     let json = SyncedJson {
         height: party.tip().height.to_u32(),
         connected: synced.connected,
@@ -54,7 +53,7 @@ pub fn run(global: &Global, ui: &Ui) -> Result<(), Error> {
     };
     ui.data(&json, |_| {
         let lines = synced.events.iter().map(|event| hanging("  ", &teller.text(event), ui.width()));
-        std::iter::once(headline(&party, &synced)).chain(lines).collect::<Vec<_>>().join("\n")
+        std::iter::once(headline(party, &synced)).chain(lines).collect::<Vec<_>>().join("\n")
     })
 }
 
@@ -68,11 +67,19 @@ fn headline(party: &Party, synced: &Synced) -> String {
 }
 
 /// Tells events by the names of the negotiations and peers they belong to.
-struct Teller {
+pub struct Teller {
     views: Vec<NegotiationView>,
 }
 
 impl Teller {
+    /// Of this party's negotiations, as they are now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn new(party: &Party) -> Result<Self, Error> {
+        Ok(Self { views: party.negotiations()? })
+    }
+
     fn view(&self, id: &NegotiationId) -> Option<&NegotiationView> {
         self.views.iter().find(|view| view.id == *id)
     }
@@ -105,7 +112,8 @@ impl Teller {
         }
     }
 
-    fn json(&self, event: &Event) -> EventJson {
+    /// For programs.
+    pub fn json(&self, event: &Event) -> EventJson {
         let of = |name: &'static str, id: &NegotiationId| EventJson {
             event: name,
             negotiation: Some(id.to_string()),

@@ -1,62 +1,20 @@
 //! Homes beside a full node: the real `litecoind`, and `bitcoind` where there is one.
 
-use bitcoin::ScriptBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use keyway_ledger::testnode::{Kind, TestNode, free_port};
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage};
+use crate::town::Town;
 
-/// A node, and homes beside it.
-struct Town {
-    node: TestNode,
-    stage: Stage,
-}
-
-impl Town {
-    fn start(kind: Kind) -> Option<Self> {
-        let town = Self { node: TestNode::start(kind)?, stage: Stage::new() };
-        // A node that sees no recent block believes that it is behind.
-        town.mine(1);
-        Some(town)
-    }
-
-    fn mine(&self, blocks: u32) {
-        self.node.mine(blocks, &ScriptBuf::from_bytes(vec![0x51]));
-    }
-
-    fn init(&self, name: &str, more: &str) -> Run {
-        let access = format!("--node {} --cookie {}", self.node.url(), self.node.cookie().display());
-        let rest = format!("--insecure-no-passphrase --words-to {name}.words {more}");
-        self.stage.run(&format!("--home {name} init --name {name} {access} {rest}"))
-    }
-
-    /// Two homes that know each other; the car has coins that can be spent.
-    fn settle(&self) {
-        self.init("car", "").ok();
-        self.init("charger", "").ok();
-        self.stage.exchange_cards("car", "charger");
-        let address = self.stage.json("--home car status")["address"].clone();
-        self.node.call::<Value>("generatetoaddress", &[json!(5), address]);
-        self.mine(100);
-    }
-
-    fn sync(&self, home: &str) -> Value {
-        self.stage.json(&format!("--home {home} sync"))
-    }
-
-    /// Offer, answer, and blocks until the key is active.
-    fn agree(&self) {
-        self.stage.ok("--home car offer charger --pay 2500000sat");
-        self.mine(1);
-        self.sync("charger");
-        self.mine(2);
-        self.sync("car");
-        self.sync("charger");
-    }
-
-    fn key(&self, home: &str) -> Value {
-        self.stage.json(&format!("--home {home} keys"))[0].clone()
-    }
+/// Offer, answer, and blocks until the key is active.
+fn agree(town: &Town) {
+    town.stage.ok("--home car offer charger --pay 2500000sat");
+    town.mine(1);
+    town.sync("charger");
+    town.mine(2);
+    town.sync("car");
+    town.sync("charger");
 }
 
 fn with_each(test: impl Fn(Town)) {
@@ -67,7 +25,7 @@ fn with_each(test: impl Fn(Town)) {
 fn two_homes_beside_one_node_agree_a_key_by_hand() {
     with_each(|town| {
         town.settle();
-        town.agree();
+        agree(&town);
         let (car, charger) = (town.key("car"), town.key("charger"));
         assert_eq!(car["state"], "active", "{car}");
         assert_eq!(charger["state"], "active", "{charger}");
@@ -82,7 +40,7 @@ fn two_homes_beside_one_node_agree_a_key_by_hand() {
 fn a_key_whose_answer_is_reorganised_away_comes_back_when_it_is_mined_again() {
     with_each(|town| {
         town.settle();
-        town.agree();
+        agree(&town);
         let before = town.key("car")["fingerprint"].clone();
         // The answer's block and the one on it leave, and nothing comes in their place.
         town.node.roll_back(2);
@@ -177,8 +135,10 @@ fn a_node_that_still_synchronises_is_waited_for() {
             behind.call::<Value>("submitblock", &[block]);
         }
         town.mine(5);
-        // A node that starts anew is behind until it sees a block of today that nothing follows.
-        behind.restart_with(&["-maxtipage=1"]);
+        // A node that starts anew is behind until its last block is of today; its today is next week.
+        let week = std::time::Duration::from_secs(7 * 24 * 3_600);
+        let then = (SystemTime::now() + week).duration_since(UNIX_EPOCH).unwrap().as_secs();
+        behind.restart_with(&[&format!("-mocktime={then}")]);
         for height in 1..=town.node.tip().height.to_u32() {
             let hash: Value = town.node.call("getblockhash", &[json!(height)]);
             let header: Value = town.node.call("getblockheader", &[hash, json!(false)]);

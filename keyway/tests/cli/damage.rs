@@ -246,6 +246,7 @@ policy.offer_depth       1             default
 policy.key_depth         2             in the file
 policy.least_price_sat   70000         in the file
 fees.ceiling_sat_per_vb  100           in the file
+fees.bump_after_blocks   3             in the file
 
 "#]]
     );

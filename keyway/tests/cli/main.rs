@@ -20,4 +20,6 @@ mod endless;
 mod help;
 mod killed;
 mod refusals;
+mod serving;
 mod stage;
+mod town;

@@ -21,8 +21,10 @@ fn a_card_that_cannot_be_accepted_is_refused_and_the_right_one_still_is() {
     let card = stage.ok("--home charger card").trim().to_owned();
     let add = |text: &str| stage.feed("--home car peer add -", text.as_bytes());
 
+    // A length that no base64 has; at another cut the checksum speaks, now and then.
+    let cut = "keyway-card:".len() + (card.len() - "keyway-card:".len()) / 4 * 4 - 3;
     refused(
-        add(&card[..card.len() - 6]),
+        add(&card[..cut]),
         1,
         str![[r#"
 error: the card cannot be accepted

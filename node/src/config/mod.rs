@@ -27,6 +27,8 @@ pub struct Config {
     pub policy: Policy,
     /// The most that a transaction of this home pays to miners.
     pub fee_ceiling: FeeRate,
+    /// Blocks that a transaction of this home waits before `keyway serve` pays more for it; at least 1.
+    pub bump_after: u32,
 }
 
 /// What is accepted, and when.
@@ -67,9 +69,11 @@ struct PolicyTable {
 #[serde(deny_unknown_fields)]
 struct FeesTable {
     ceiling_sat_per_vb: Option<u32>,
+    bump_after_blocks: Option<u32>,
 }
 
 const FEE_CEILING: u32 = 100;
+const BUMP_AFTER: u32 = 3;
 
 impl Policy {
     /// What a fresh home on `chain` does. On a chain whose blocks cost nothing to make, depth proves
@@ -84,7 +88,7 @@ impl Config {
     /// What a fresh home has.
     pub fn new(chain: Chain, ledger: LedgerConfig) -> Self {
         let policy = Policy::default_on(&chain);
-        Self { chain, ledger, policy, fee_ceiling: ceiling(FEE_CEILING) }
+        Self { chain, ledger, policy, fee_ceiling: ceiling(FEE_CEILING), bump_after: BUMP_AFTER }
     }
 
     /// Reads the file; relative paths in it are relative to its folder.
@@ -122,7 +126,11 @@ impl Config {
             least_price: file.policy.least_price_sat.map_or(default.least_price, Amount::from_sat),
         };
         let fee_ceiling = ceiling(file.fees.ceiling_sat_per_vb.unwrap_or(FEE_CEILING));
-        Ok(Self { chain, ledger, policy, fee_ceiling })
+        let bump_after = match file.fees.bump_after_blocks {
+            Some(0) => return Err(wrong("fees.bump_after_blocks: the least is 1".to_owned())),
+            blocks => blocks.unwrap_or(BUMP_AFTER),
+        };
+        Ok(Self { chain, ledger, policy, fee_ceiling, bump_after })
     }
 
     /// The file that gives this configuration, every setting explained.
@@ -146,12 +154,15 @@ impl Config {
              least_price_sat = {least}\n\n\
              [fees]\n\
              # The most that a transaction of this home pays to miners, whatever the ledger advises.\n\
-             ceiling_sat_per_vb = {ceiling}\n",
+             ceiling_sat_per_vb = {ceiling}\n\
+             # Blocks that a transaction waits before `keyway serve` pays more for it, up to the ceiling. At least 1.\n\
+             bump_after_blocks = {bump_after}\n",
             chain = self.chain.name(),
             challenge = self.chain.challenge().map_or_else(String::new, challenge_toml),
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
             ceiling = self.fee_ceiling.to_sat_per_vb_floor(),
+            bump_after = self.bump_after,
         )
     }
 }

@@ -1,6 +1,7 @@
 //! One party: its secrets, its peers, its coins and its negotiations, in a home.
 
 mod answer;
+mod fees;
 mod offer;
 mod session;
 mod sync;
@@ -20,6 +21,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::sealing::{Stream, StreamId};
 use keyway_protocol::suite::Suite;
 
+pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
 pub use session::{Opened, SealedMessage};
 pub use sync::{Event, Synced};

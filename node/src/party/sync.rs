@@ -205,8 +205,7 @@ impl Party {
 
     /// Broadcasts what is not mined and what the ledger no longer holds.
     fn send_again(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
-        let unmined: Vec<_> = self.history.unmined_sent().cloned().collect();
-        for sent in unmined {
+        for sent in self.newest_unmined() {
             if ledger.unmined(&sent.txid)?.is_some() || planted::is(Bug::NotSentAgain) {
                 self.history.set_missing_inputs(sent.txid, false);
                 continue;

@@ -201,7 +201,7 @@ impl Party {
         })
     }
 
-    fn transaction(&self, txid: &Txid) -> Option<&bitcoin::Transaction> {
+    pub(super) fn transaction(&self, txid: &Txid) -> Option<&bitcoin::Transaction> {
         let mined = self.history.mined(txid).map(|mined| mined.tx.as_ref());
         mined.or_else(|| self.history.sent().find(|sent| sent.txid == *txid).map(|sent| sent.tx.as_ref()))
     }

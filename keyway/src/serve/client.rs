@@ -1,0 +1,105 @@
+//! The other end: a command whose home `keyway serve` has open.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes as Body;
+use hyper_util::rt::TokioIo;
+
+use super::protocol::{Bytes, Reply, Request};
+use super::socket_of;
+use crate::cli::{Cli, Command, PeerAction};
+use crate::commands::cards;
+use crate::error::Error;
+use crate::ui::Ui;
+use crate::{files, unlock};
+
+/// More than the largest message takes in base64.
+const MOST: usize = 256 << 20;
+
+/// Has the command done by the process that serves its home, if there is one: its exit code then.
+///
+/// # Errors
+/// What the command names cannot be read, or the other process does not answer.
+pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Error> {
+    if !is_servable(&cli.command) {
+        return Ok(None);
+    }
+    // Without a home the command itself says what is wrong.
+    let Ok(home) = unlock::home(&cli.global) else { return Ok(None) };
+    let Ok(stream) = UnixStream::connect(socket_of(&home)) else { return Ok(None) };
+    let request = Request {
+        args: args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        input: input(&cli.command)?.map(Bytes),
+        width: Some(ui.width()),
+        color: ui.in_color(),
+    };
+    let reply = ask(stream, &request)?;
+    ui.bytes(&reply.stdout.0)?;
+    let _ = std::io::stderr().lock().write_all(reply.stderr.as_bytes());
+    Ok(Some(reply.code))
+}
+
+/// Whether the command works with an open home.
+fn is_servable(command: &Command) -> bool {
+    match command {
+        Command::Card(_)
+        | Command::Peer { .. }
+        | Command::Offer(_)
+        | Command::Sync
+        | Command::Show(_)
+        | Command::Seal(_)
+        | Command::Open(_)
+        | Command::Status => true,
+        Command::Keys(keys) => keys.reveal.is_none(),
+        _ => false,
+    }
+}
+
+/// The bytes of the file that a command names: the other process may stand in another folder.
+fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
+    let read = |path: &Path, most| files::read(path, most).map(|bytes| Some(bytes.to_vec()));
+    match command {
+        Command::Seal(args) => read(&args.file, files::MESSAGE),
+        Command::Open(args) => read(&args.file, files::SEALED),
+        Command::Peer { action: PeerAction::Add(args) } => match cards::file_of(&args.card)? {
+            Some(path) => read(path, files::CARD),
+            None => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn ask(stream: UnixStream, request: &Request) -> Result<Reply, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Served(error.to_string());
+    let body = serde_json::to_vec(request).map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = runtime.map_err(|error| failed(&error))?.block_on(exchange(stream, body))?;
+    serde_json::from_slice(&answer).map_err(|error| failed(&error))
+}
+
+async fn exchange(stream: UnixStream, body: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Served(error.to_string());
+    stream.set_nonblocking(true).map_err(|error| failed(&error))?;
+    let stream = tokio::net::UnixStream::from_std(stream).map_err(|error| failed(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    tokio::spawn(connection);
+    let request = hyper::Request::post("/v1/run")
+        .header("host", "keyway")
+        .header("content-type", "application/json")
+        .body(Full::new(Body::from(body)))
+        .map_err(|error| failed(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let status = response.status();
+    let answer =
+        Limited::new(response.into_body(), MOST).collect().await.map_err(|error| failed(&error))?.to_bytes();
+    if status.is_success() {
+        Ok(answer.to_vec())
+    } else {
+        Err(Error::Served(format!("HTTP status {}", status.as_u16())))
+    }
+}
