@@ -3,10 +3,14 @@
 
 use std::alloc::{Layout, handle_alloc_error};
 
+use bitcoin::Witness;
+use bitcoin::taproot::LeafVersion;
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::error::ErrorStack;
 
 use crate::ScriptError;
+use crate::instruction::Instructions;
+use crate::opcode::OP_EXPONENT;
 
 /// The longest operand, in bytes.
 pub const MAX_OPERAND_SIZE: usize = 512;
@@ -14,6 +18,15 @@ pub const MAX_OPERAND_SIZE: usize = 512;
 /// Moduli are priced, and computed with, in units of so many bytes: OpenSSL's fast multiplication takes eight words
 /// at a time.
 const UNIT: usize = 64;
+
+/// Whether this witness, spending a taproot output, runs a tapscript that contains OP_EXPONENT.
+pub fn is_in_leaf_of(witness: &Witness) -> bool {
+    let leaf = witness.taproot_leaf_script().filter(|leaf| leaf.version == LeafVersion::TapScript);
+    leaf.is_some_and(|leaf| {
+        let mut readable = Instructions::new(leaf.script.as_bytes()).map_while(Result::ok);
+        readable.any(|instruction| instruction.opcode == OP_EXPONENT)
+    })
+}
 
 /// Operands that keep the rules.
 #[derive(Clone, Copy, Debug)]

@@ -53,6 +53,11 @@ impl Flags {
     /// All of Bitcoin Core's: consensus and what its mempool asks beyond.
     pub const STANDARD: Self = Self((1 << 21) - 1);
 
+    /// These rules and those.
+    pub const fn with(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
     /// Whether all of these rules apply.
     pub const fn has(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
@@ -89,7 +94,7 @@ impl Flags {
 impl BitOr for Flags {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.with(other)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
 use keyway_chain::{Chain, Height};
 
 use super::blocks::Blocks;
@@ -11,6 +11,7 @@ use super::coins::Coins;
 use super::kernel::verify_scripts;
 use super::policy::{self, Reject, fee_at, reject};
 use super::pool::{Entry, Pool};
+use super::rule;
 use crate::Coin;
 
 const MATURITY: u32 = 100;
@@ -28,6 +29,8 @@ pub(super) struct Ground<'a> {
     pub(super) blocks: &'a Blocks,
     pub(super) coins: &'a Coins,
     pub(super) pool: &'a Pool,
+    /// Whether transactions are held to the rule of OP_EXPONENT; without it nothing with the opcode is taken.
+    pub(super) enforcing: bool,
 }
 
 /// A transaction that may join, and those that leave for it.
@@ -50,13 +53,14 @@ impl Ground<'_> {
         let coins = self.coins_of(&tx)?;
         self.check_sequence_locks(&tx, &coins)?;
         let fee = self.check_amounts(&tx, &coins)?;
-        policy::check_inputs(&tx, &coins)?;
+        policy::check_inputs(&tx, &coins, self.enforcing)?;
         let entry = entry(tx, fee, &coins)?;
         self.check_fee(&entry)?;
         self.check_size_of_three(&entry)?;
         let replaces = self.check_replacement(&entry)?;
         self.check_relatives(&entry, &replaces)?;
         check_scripts(&entry.tx, &coins)?;
+        check_rule(&entry.tx, &coins)?;
         let left: u64 = replaces.iter().filter_map(|txid| self.pool.get(txid)).map(|e| e.vsize).sum();
         if self.pool.vsize() - left + entry.vsize > MAX_POOL_VSIZE {
             return Err(reject("mempool full"));
@@ -323,4 +327,11 @@ fn check_scripts(tx: &Transaction, coins: &[Coin]) -> Result<(), Reject> {
             .because(format!("input {i}: its script or signature does not satisfy the coin it spends")),
         None => reject("mandatory-script-verify-flag-failed").because("it cannot be read"),
     })
+}
+
+/// The rule that the engine does not know.
+fn check_rule(tx: &Transaction, coins: &[Coin]) -> Result<(), Reject> {
+    let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
+    rule::check(tx, &spent)
+        .map_err(|broken| reject("mandatory-script-verify-flag-failed").because(broken.to_string()))
 }

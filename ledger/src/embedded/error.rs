@@ -83,7 +83,7 @@ pub enum BlockError {
         block: BlockHash,
         /// The block that breaks the rule: this one or one it rests on.
         at_fault: BlockHash,
-        /// Bitcoin Core's reason, word for word, with its details.
+        /// Bitcoin Core's reason, word for word, with its details; or `op-exponent` and what breaks that rule.
         reason: String,
     },
 

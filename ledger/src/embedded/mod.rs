@@ -11,6 +11,7 @@ mod miner;
 mod policy;
 mod pool;
 mod record;
+mod rule;
 mod script_policy;
 mod state;
 mod template;
@@ -68,6 +69,25 @@ impl Embedded {
     /// Its folder, as an absolute path.
     pub fn folder(&self) -> &Path {
         self.held.folder()
+    }
+
+    /// Holds every block and transaction that comes from now on to the rule of OP_EXPONENT, also after the ledger was
+    /// closed: it stands in the folder, and is not taken back. A block that breaks it is refused, wherever it comes
+    /// from, and with it all that rest on it. Transactions that keep it are taken and mined, which no node does
+    /// otherwise: to those that do not know the opcode it is an OP_SUCCESS, which anyone may spend.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn enforce_exponent(&self) -> Result<(), LedgerError> {
+        self.change(State::enforce)
+    }
+
+    /// Whether it holds what comes to the rule of OP_EXPONENT.
+    ///
+    /// # Errors
+    /// If the ledger is broken.
+    pub fn enforces_exponent(&self) -> Result<bool, LedgerError> {
+        Ok(self.state()?.enforcing)
     }
 
     /// A block's bytes, also of one beside the best chain.

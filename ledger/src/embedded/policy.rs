@@ -97,8 +97,8 @@ fn dust_limit(script: &Script, chain: &Chain) -> Amount {
     script.minimal_non_dust_custom(FeeRate::from_sat_per_kwu(sat_per_kwu))
 }
 
-/// Checks that need the coins it spends.
-pub(super) fn check_inputs(tx: &Transaction, coins: &[Coin]) -> Result<(), Reject> {
+/// Checks that need the coins it spends. `exponent` says that OP_EXPONENT is an opcode, and no OP_SUCCESS.
+pub(super) fn check_inputs(tx: &Transaction, coins: &[Coin], exponent: bool) -> Result<(), Reject> {
     let mut sigops = 0;
     for (i, (input, coin)) in tx.input.iter().zip(coins).enumerate() {
         let nonstandard =
@@ -119,7 +119,8 @@ pub(super) fn check_inputs(tx: &Transaction, coins: &[Coin]) -> Result<(), Rejec
         if !is_witness_standard(input, redeem.unwrap_or(script), redeem.is_some()) {
             return Err(reject("bad-witness-nonstandard").because(format!("input {i}")));
         }
-        script_policy::check(input, script, redeem).map_err(|reject| reject.because(format!("input {i}")))?;
+        script_policy::check(input, script, redeem, exponent)
+            .map_err(|reject| reject.because(format!("input {i}")))?;
     }
     if sigops > MAX_LEGACY_SIGOPS {
         return Err(reject("bad-txns-nonstandard-inputs").because("non-witness sigops exceed bip54 limit"));

@@ -13,6 +13,8 @@ pub(super) enum Step {
     Pool,
     /// The chain was cut back to the block [`Record::tip`]; all others are forgotten.
     Rewind,
+    /// From here on blocks and transactions are held to the rule of OP_EXPONENT.
+    Enforce,
 }
 
 /// One step: what happened, which tip it left, and how the mempool changed with it.
@@ -32,6 +34,7 @@ impl Record {
             Step::Block(_) => b'B',
             Step::Pool => b'P',
             Step::Rewind => b'R',
+            Step::Enforce => b'E',
         }];
         out.extend_from_slice(self.tip.as_byte_array());
         put_len(&mut out, self.removed.len());
@@ -70,6 +73,7 @@ impl Record {
             (b'B', block) => Step::Block(block.to_vec()),
             (b'P', []) => Step::Pool,
             (b'R', []) => Step::Rewind,
+            (b'E', []) => Step::Enforce,
             _ => return Err("a record is of an unknown kind"),
         };
         Ok(Self { step, tip, removed, added })
@@ -110,7 +114,7 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let block = genesis_block(Network::Regtest);
         let tx = block.txdata[0].clone();
-        for step in [Step::Block(serialize(&block)), Step::Pool, Step::Rewind] {
+        for step in [Step::Block(serialize(&block)), Step::Pool, Step::Rewind, Step::Enforce] {
             let removed = vec![tx.compute_txid(); 2];
             let record = Record { step, tip: block.block_hash(), removed, added: vec![tx.clone(); 3] };
             let bytes = record.encode();

@@ -9,6 +9,7 @@ use bitcoin::opcodes::{Class, ClassifyContext};
 use bitcoin::script::Instruction;
 use bitcoin::secp256k1::ecdsa;
 use bitcoin::{Script, TxIn};
+use keyway_script::opcode::OP_EXPONENT;
 
 use super::policy::{Reject, reject};
 
@@ -23,7 +24,12 @@ fn leaf_version(control: &[u8]) -> Option<u8> {
     control.first().map(|first| first & 0xfe)
 }
 
-pub(super) fn check(input: &TxIn, script: &Script, redeem: Option<&Script>) -> Result<(), Reject> {
+pub(super) fn check(
+    input: &TxIn,
+    script: &Script,
+    redeem: Option<&Script>,
+    exponent: bool,
+) -> Result<(), Reject> {
     let witness: Vec<&[u8]> = input.witness.iter().collect();
     let program = redeem.unwrap_or(script);
     if program.is_p2wpkh() {
@@ -35,7 +41,7 @@ pub(super) fn check(input: &TxIn, script: &Script, redeem: Option<&Script>) -> R
         let stack = witness.split_last().map(|(_, stack)| stack).unwrap_or_default();
         stack.iter().filter(|item| looks_signed(item)).try_for_each(|item| check_signature(item))
     } else if script.is_p2tr() {
-        check_tapscript(&witness)
+        check_tapscript(&witness, exponent)
     } else {
         let pushes = input.script_sig.instructions().filter_map(|instruction| match instruction {
             Ok(Instruction::PushBytes(bytes)) => Some(bytes.as_bytes()),
@@ -74,13 +80,14 @@ fn check_signature(bytes: &[u8]) -> Result<(), Reject> {
     Ok(())
 }
 
-fn check_tapscript(witness: &[&[u8]]) -> Result<(), Reject> {
+fn check_tapscript(witness: &[&[u8]], exponent: bool) -> Result<(), Reject> {
     let [.., leaf, control] = witness else { return Ok(()) };
     if !is_tapscript(control) {
         return Err(fails("Taproot version reserved for soft-fork upgrades"));
     }
     for instruction in Script::from_bytes(leaf).instructions() {
         match instruction {
+            Ok(Instruction::Op(op)) if exponent && op.to_u8() == OP_EXPONENT.0 => {}
             Ok(Instruction::Op(op)) if op.classify(ClassifyContext::TapScript) == Class::SuccessOp => {
                 return Err(fails("OP_SUCCESSx reserved for soft-fork upgrades"));
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::{deserialize, serialize};
 use bitcoin::constants::genesis_block;
-use bitcoin::{Block, BlockHash, Network, Transaction, Txid};
+use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
 use keyway_chain::{BlockRef, Chain, Height};
 
 use super::admit::Ground;
@@ -15,6 +15,7 @@ use super::kernel::{Engine, Verdict};
 use super::log::{Extent, Log};
 use super::pool::Pool;
 use super::record::{Record, Step};
+use super::rule::Spent;
 use super::{BlockError, MAX_BLOCKS, OpenError, Submitted, disk};
 use crate::LedgerError;
 
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub(super) blocks: Blocks,
     pub(super) coins: Coins,
     pub(super) pool: Pool,
+    /// Whether blocks and transactions are held to the rule of OP_EXPONENT.
+    pub(super) enforcing: bool,
     log: Log,
     folder: PathBuf,
     /// Started when the first block is to be judged: most commands never need it.
@@ -57,6 +60,7 @@ impl State {
             blocks: replay.blocks,
             coins: Coins::default(),
             pool: Pool::default(),
+            enforcing: replay.enforcing,
             log,
             folder: folder.to_owned(),
             engine: None,
@@ -93,7 +97,13 @@ impl State {
     }
 
     pub(super) fn ground(&self) -> Ground<'_> {
-        Ground { chain: &self.chain, blocks: &self.blocks, coins: &self.coins, pool: &self.pool }
+        Ground {
+            chain: &self.chain,
+            blocks: &self.blocks,
+            coins: &self.coins,
+            pool: &self.pool,
+            enforcing: self.enforcing,
+        }
     }
 
     /// A known block's bytes.
@@ -148,8 +158,43 @@ impl State {
         if self.blocks.in_order().len() >= MAX_BLOCKS {
             return Err(BlockError::Full { limit: MAX_BLOCKS });
         }
+        if self.enforcing {
+            self.check_rule(&block, parent)?;
+        }
         let tip = self.judge(hash, &bytes)?;
         self.settle(block, bytes, tip).map_err(BlockError::Ledger)
+    }
+
+    /// Whether the block keeps the rule that the engine does not know. Every block of the log was held to it when it
+    /// came, in whatever branch, so the engine can never move to one that breaks it.
+    fn check_rule(&self, block: &Block, parent: BlockHash) -> Result<(), BlockError> {
+        let coin = |outpoint: &OutPoint| self.coins.get(outpoint).map(|coin| coin.output.clone());
+        let mut spent = Spent::of(block, coin);
+        let mut ancestor = parent;
+        while !spent.is_complete()
+            && let Some(known) = self.blocks.get(&ancestor)
+        {
+            spent.look_into(&self.block(&ancestor)?);
+            ancestor = known.header.prev_blockhash;
+        }
+        let hash = block.block_hash();
+        spent.check(block).map_err(|broken| BlockError::Refused {
+            block: hash,
+            at_fault: hash,
+            reason: format!("op-exponent, {broken}"),
+        })
+    }
+
+    /// Holds all that comes from now on to the rule of OP_EXPONENT.
+    pub(super) fn enforce(&mut self) -> Result<(), LedgerError> {
+        if self.enforcing {
+            return Ok(());
+        }
+        let record = self.record(Step::Enforce, Vec::new(), Vec::new());
+        self.log.append(&record)?;
+        self.log.sync()?;
+        self.enforcing = true;
+        Ok(())
     }
 
     /// The tip after an accepted block.
@@ -303,12 +348,13 @@ impl State {
 struct Replay {
     blocks: Blocks,
     unmined: Vec<Transaction>,
+    enforcing: bool,
 }
 
 impl Replay {
     fn new() -> Self {
         let blocks = Blocks::new(genesis_block(Network::Regtest).header);
-        Self { blocks, unmined: Vec::new() }
+        Self { blocks, unmined: Vec::new(), enforcing: false }
     }
 
     fn step(&mut self, record: Record, extent: Option<Extent>) -> Result<(), &'static str> {
@@ -323,6 +369,7 @@ impl Replay {
         if record.step == Step::Rewind {
             self.blocks.forget_others();
         }
+        self.enforcing |= record.step == Step::Enforce;
         let removed: std::collections::HashSet<_> = record.removed.into_iter().collect();
         if !removed.is_empty() {
             self.unmined.retain(|tx| !removed.contains(&tx.compute_txid()));

@@ -12,6 +12,7 @@ mod contract;
 mod course;
 mod crash;
 mod damage;
+mod exponent;
 mod liars;
 mod mining;
 mod refusals;
