@@ -130,10 +130,7 @@ impl<'a> Service<'a> {
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.party,
                 Ok(Signal::Tip(tip)) if tip == self.party.tip() => {}
                 Ok(Signal::Tip(_)) => self.round(&mut tell),
-                Ok(Signal::Job(job)) => {
-                    work(&mut self.party, self.ledger, job);
-                    self.due = Instant::now();
-                }
+                Ok(Signal::Job(job)) => work(&mut self.party, self.ledger, job),
                 Err(RecvTimeoutError::Timeout) => self.round(&mut tell),
             }
         }

@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Json, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use keyway_node::{Signal, Stop};
+use keyway_node::Signal;
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -32,15 +32,17 @@ pub struct Control {
     pub tell: Sender<Signal<Job>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Ends it.
-    pub stop: Stop,
 }
 
-/// Serves until it is stopped, or a signal ends the process.
+/// Serves until the loop ended, or a signal has it end.
 ///
 /// # Errors
 /// If the system refuses what a server needs.
-pub fn serve(listener: UnixListener, control: Control) -> Result<(), Error> {
+pub fn serve(
+    listener: UnixListener,
+    control: Control,
+    mut ended: oneshot::Receiver<()>,
+) -> Result<(), Error> {
     let failed = |error: std::io::Error| {
         super::end(&control.tell);
         Error::Served(error.to_string())
@@ -53,21 +55,15 @@ pub fn serve(listener: UnixListener, control: Control) -> Result<(), Error> {
         tokio::select! {
             _ = term.recv() => tracing::info!("told to stop by SIGTERM"),
             _ = int.recv() => tracing::info!("told to stop by SIGINT"),
-            () = stopped(&control.stop) => {}
+            _ = &mut ended => {}
         }
         super::end(&control.tell);
-        // The loop answers what it was asked before, then hears of the end.
-        let _ = tokio::time::timeout(GRACE, stopped(&control.stop)).await;
+        // The loop answers what it was asked before, then hears of the end. If it ended, this is over at once.
+        let _ = tokio::time::timeout(GRACE, &mut ended).await;
         server.abort();
         Ok(())
     });
     outcome.map_err(failed)
-}
-
-async fn stopped(stop: &Stop) {
-    while !stop.is_told() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// The routes.

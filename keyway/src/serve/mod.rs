@@ -12,9 +12,13 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
 
+use keyway_ledger::rpc::Endpoint;
 use keyway_ledger::{Fault, Ledger, Rpc};
 use keyway_node::{LedgerConfig, Notice, Party, Service, Signal, Stop, watch_tip};
+
+use tokio::sync::oneshot;
 
 pub use self::client::forward;
 use self::metrics::Metrics;
@@ -24,6 +28,8 @@ use crate::error::Error;
 use crate::ui::Ui;
 use crate::unlock;
 
+/// How long an answer of the node may take: so long may a command wait behind a node that stands still.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The control socket in a home.
 const SOCKET: &str = "control.sock";
 
@@ -42,15 +48,18 @@ pub fn run(global: &Global, args: &Serve, ui: &Ui) -> Result<(), Error> {
     let stop = Stop::default();
     tracing::info!(name = %party.name(), node = ?ledger, socket = %socket.display(), "serving");
     let served = std::thread::scope(|scope| {
-        let control = http::Control { tell: tell.clone(), metrics: Arc::clone(&metrics), stop: stop.clone() };
-        let server = scope.spawn(|| http::serve(listener, control));
+        let control = http::Control { tell: tell.clone(), metrics: Arc::clone(&metrics) };
+        let (tell_ended, ended) = oneshot::channel();
+        let server = scope.spawn(|| http::serve(listener, control, ended));
         scope.spawn(|| watch_tip(&ledger, &stop, &tell));
         let service = Service::new(party, &ledger);
         let party = service.run(&inbox, work::run, |party, notice| heard(party, &notice, &metrics));
         stop.now();
-        // What was asked while stopping is answered by closing the connection.
+        // What was asked while stopping is answered with an error.
         drop(inbox);
         drop(party);
+        // The server may have failed before.
+        let _ = tell_ended.send(());
         server.join().unwrap_or_else(|_| Err(Error::Served("its control server panicked".to_owned())))
     });
     let _ = std::fs::remove_file(&socket);
@@ -61,7 +70,8 @@ pub fn run(global: &Global, args: &Serve, ui: &Ui) -> Result<(), Error> {
 fn ledger(party: &Party) -> Result<Rpc, Error> {
     let config = party.config();
     let LedgerConfig::Node(node) = &config.ledger else { return Err(Error::ServeNeedsNode) };
-    let ledger = Rpc::new(config.chain.clone(), node.endpoint()?)?;
+    let endpoint = Endpoint { patience: PATIENCE, ..node.endpoint()? };
+    let ledger = Rpc::new(config.chain.clone(), endpoint)?;
     match ledger.tip() {
         // It may start later than this process.
         Err(error) if error.fault() == Fault::Backend => tracing::warn!("{}", first_line(&error)),
