@@ -214,6 +214,39 @@ pub enum Error {
         "the master key of {0} is erased\nonly the session keys of the last 100 blocks are kept\nnegotiate anew with `keyway offer` if a master key is needed"
     )]
     MasterKeyErased(String),
+    /// Text that is no script.
+    #[error("this is no script\n{0}\n`keyway help script` says what a script's text is")]
+    Script(keyway_script::asm::AsmError),
+    /// Not hexadecimal.
+    #[error("{0} is not hexadecimal\ntwo digits are one byte\ngive its bytes in hexadecimal")]
+    NotHex(&'static str),
+    /// Hexadecimal, but no transaction.
+    #[error("this is no transaction\n{0}\ngive all of it, as it is sent")]
+    NotTransaction(String),
+    /// Not as many outputs as inputs.
+    #[error(
+        "what the transaction spends is not complete\n{0}\nsay --spends once for each input, in their order"
+    )]
+    Prevouts(keyway_script::PrevoutsMismatch),
+    /// No input at that place.
+    #[error("there is no input {index}\nthe transaction has {inputs}, counted from 0\nname one of them")]
+    NoSuchInput {
+        /// The place asked for.
+        index: usize,
+        /// How many there are.
+        inputs: usize,
+    },
+    /// The unlocking text does more than push.
+    #[error(
+        "--unlock has operations other than pushes\nit says what is on the stack at the beginning\nput operations into the script"
+    )]
+    UnlockNotPushes,
+    /// Neither a script nor a transaction.
+    #[error("there is nothing to run\nneither a script nor a transaction was given\ngive one of them")]
+    NothingToRun,
+    /// It ran, and failed.
+    #[error("the script fails\n{} ({})\nthe steps show where", .0, .0.name())]
+    ScriptFails(keyway_script::ScriptError),
     /// No topic of that name.
     #[error("there is no help for `{0}`\ntopics are: {1}\n`keyway help` lists the commands")]
     NoHelp(String, String),
@@ -244,6 +277,13 @@ impl Error {
             Self::Faucet(error) => error.kind(),
             #[cfg(not(feature = "embedded"))]
             Self::NoEmbedded => Kind::Failed,
+            Self::Script(_)
+            | Self::NotHex(_)
+            | Self::NotTransaction(_)
+            | Self::Prevouts(_)
+            | Self::NoSuchInput { .. }
+            | Self::UnlockNotPushes
+            | Self::NothingToRun => Kind::Usage,
             Self::NoHelp(..) | Self::NeitherCardNorFile(_) | Self::NoLedgerFor(_) | Self::RevealAsJson => {
                 Kind::Usage
             }

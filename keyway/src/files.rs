@@ -11,6 +11,8 @@ use crate::error::Error;
 
 /// The most bytes of a passphrase, a mnemonic or a key file.
 pub const SECRET: usize = 64 << 10;
+/// The most bytes of a transaction in hexadecimal: those that a block holds.
+pub const TRANSACTION: usize = 8 << 20;
 /// The most bytes of a card's text: those of the largest card in base64url, and white space.
 pub const CARD: usize = 128 << 10;
 /// The most bytes of a message to be sealed: they are held in memory.

@@ -181,6 +181,38 @@ fee_sat), initiator and responder (name, key, fingerprint, confirmed, paid_sat, 
 the responder; paid_sat is what went to the other side, fees apart), key (height, depth), sessions (height,
 direction, from, to, text, opened, eavesdropper_opened), eavesdropper (blocks, attempts, opened), home.";
 
+pub const SCRIPT: &str = "\
+A script's text: opcodes with OP_ or without, numbers, <00ff> for bytes that are pushed, 'abc' for text that is
+pushed, 0x00ff for bytes of the script itself.
+
+Example:
+  keyway script run '<02> <07> EXPONENT 1 EQUAL' --unlock 3
+  keyway script asm 'DUP HASH160'";
+
+pub const SCRIPT_ASM: &str = "\
+Example:
+  keyway script asm 'SIZE 32 EQUALVERIFY SHA256'
+
+JSON: hex, text, bytes.";
+
+pub const SCRIPT_DISASM: &str = "\
+Example:
+  keyway script disasm 82012088a8
+
+JSON: hex, text, bytes.";
+
+pub const SCRIPT_RUN: &str = "\
+Shows each instruction and the stack that it leaves, the top on the right. A script alone runs in a transaction
+made for it; signatures need a real one, with --tx. Fails if the script fails.
+
+Example:
+  keyway script run '<02> <07> EXPONENT 1 EQUAL' --unlock 3
+  keyway script run 'IF 2 ELSE 3 ENDIF' --unlock 0 --as legacy
+  keyway script run --tx @spend.hex --spends 0.001btc:51
+
+JSON: verifies, error, why, scripts (each: part, bytes, steps, left), left_out. A step: byte, instruction,
+executed, depth, stack, alt_stack, budget, as they are before it. left is the stack at the script's end.";
+
 pub const COMPLETIONS: &str = "\
 Example:
   keyway completions bash > ~/.local/share/bash-completion/completions/keyway";

@@ -122,6 +122,13 @@ pub enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Scripts as text, and step by step
+    #[command(after_help = help::SCRIPT, subcommand_required = true)]
+    Script {
+        /// What to do with scripts.
+        #[command(subcommand)]
+        action: ScriptAction,
+    },
     /// See it all: two parties, a payment, one key, sealed messages, an eavesdropper who fails
     #[command(after_help = help::DEMO)]
     Demo(Demo),
@@ -156,4 +163,18 @@ pub enum ConfigAction {
     /// Say what is in force, and why
     #[command(after_help = help::CONFIG_CHECK)]
     Check,
+}
+
+/// What to do with scripts.
+#[derive(Debug, Subcommand)]
+pub enum ScriptAction {
+    /// Turn a script's text into its bytes
+    #[command(after_help = help::SCRIPT_ASM)]
+    Asm(ScriptAsm),
+    /// Turn a script's bytes into its text
+    #[command(after_help = help::SCRIPT_DISASM)]
+    Disasm(ScriptDisasm),
+    /// Run a script, or what an input of a transaction runs, and show each step
+    #[command(after_help = help::SCRIPT_RUN)]
+    Run(ScriptRun),
 }

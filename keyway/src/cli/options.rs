@@ -1,13 +1,16 @@
 //! What each command takes.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use bitcoin::{ScriptBuf, TxOut};
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use keyway_chain::Chain;
 use keyway_protocol::card::Name;
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::suite::Suite;
+use keyway_script::{Flags, UnknownFlag};
 
 use crate::amount::Sats;
 
@@ -243,4 +246,116 @@ pub struct Man {
 pub struct Help {
     /// A command, as it is typed, or a topic: exit-codes, amounts
     pub topic: Vec<String>,
+}
+
+/// `keyway script asm`
+#[derive(Args, Debug)]
+pub struct ScriptAsm {
+    /// The script as text
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    pub script: String,
+}
+
+/// `keyway script disasm`
+#[derive(Args, Debug)]
+pub struct ScriptDisasm {
+    /// The script's bytes, in hexadecimal
+    #[arg(value_name = "HEX")]
+    pub script: String,
+}
+
+/// `keyway script run`
+#[derive(Args, Debug)]
+pub struct ScriptRun {
+    /// The script as text
+    #[arg(
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with = "tx",
+        required_unless_present = "tx"
+    )]
+    pub script: Option<String>,
+    /// What is on the stack when it starts, as a script of pushes; the last is the top
+    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true, conflicts_with = "tx")]
+    pub unlock: String,
+    /// By which rules it runs
+    #[arg(long = "as", value_name = "RULES", value_enum, default_value_t = ScriptAs::Tapscript, conflicts_with = "tx")]
+    pub script_as: ScriptAs,
+    /// A transaction in hexadecimal, or @FILE that holds it
+    #[arg(long, value_name = "HEX|@FILE", requires = "spends")]
+    pub tx: Option<String>,
+    /// Which of its inputs, counted from 0
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "tx")]
+    pub input: usize,
+    /// What an input spends: once for each input, in their order
+    #[arg(long, value_name = "AMOUNT:HEX", requires = "tx")]
+    pub spends: Vec<SpentOutput>,
+    /// Rules by Bitcoin Core's names, with commas; CONSENSUS and STANDARD stand for those of blocks and nodes
+    #[arg(long, value_name = "FLAGS", default_value_t = ScriptFlags::default())]
+    pub flags: ScriptFlags,
+}
+
+/// By which rules a script runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScriptAs {
+    /// As the script of an output before segwit
+    Legacy,
+    /// As what a segwit output of version 0 commits to
+    Segwit,
+    /// As a leaf of a taproot output
+    Tapscript,
+}
+
+/// An amount, a colon, and a script in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpentOutput(pub TxOut);
+
+impl FromStr for SpentOutput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (amount, script) = text.split_once(':').ok_or("an amount, a colon, and a script are needed")?;
+        let value = amount.parse::<Sats>().map_err(|error| error.to_string())?.0;
+        let script = ScriptBuf::from_hex(script).map_err(|_| "the script is not hexadecimal")?;
+        Ok(Self(TxOut { value, script_pubkey: script }))
+    }
+}
+
+/// A set of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptFlags(pub Flags);
+
+impl Default for ScriptFlags {
+    fn default() -> Self {
+        #[cfg(feature = "exponent")]
+        return Self(Flags::CONSENSUS | Flags::EXPONENT);
+        #[cfg(not(feature = "exponent"))]
+        return Self(Flags::CONSENSUS);
+    }
+}
+
+impl std::fmt::Display for ScriptFlags {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rest = self.0 - Flags::CONSENSUS;
+        let whole = self.0.has(Flags::CONSENSUS);
+        match (whole, rest == Flags::NONE) {
+            (true, true) => f.write_str("CONSENSUS"),
+            (true, false) => write!(f, "CONSENSUS,{rest}"),
+            (false, _) => self.0.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ScriptFlags {
+    type Err = UnknownFlag;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFlag> {
+        let one = |word: &str| match word.trim() {
+            "CONSENSUS" => Ok(Flags::CONSENSUS),
+            "STANDARD" => Ok(Flags::STANDARD),
+            word => word.parse(),
+        };
+        let all = text.split(',').try_fold(Flags::NONE, |all, word| Ok(all | one(word)?))?;
+        Ok(Self(all))
+    }
 }

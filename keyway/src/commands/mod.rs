@@ -7,6 +7,7 @@ mod init;
 mod keys;
 mod messages;
 mod offer;
+mod script;
 mod status;
 mod sync;
 
@@ -29,6 +30,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         Command::Mine(args) => chain::mine(&global, &args, ui),
         Command::Serve(args) => serve::run(&global, &args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
+        Command::Script { action } => script::script(&action, ui),
         Command::Demo(args) => chain::demo(&global, &args, ui),
         Command::Completions(args) => generate::completions(&args, ui),
         Command::Man(args) => generate::man(&args, ui),

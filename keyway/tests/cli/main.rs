@@ -20,6 +20,8 @@ mod endless;
 mod help;
 mod killed;
 mod refusals;
+#[cfg(feature = "exponent")]
+mod script;
 mod serving;
 mod stage;
 mod town;
