@@ -14,6 +14,7 @@ mod error;
 #[cfg(feature = "embedded")]
 mod faucet;
 mod files;
+mod harden;
 mod ledger;
 mod progress;
 mod render;
@@ -23,5 +24,6 @@ mod ui;
 mod unlock;
 
 fn main() -> std::process::ExitCode {
+    harden::keep_memory_private();
     start::run(std::env::args_os())
 }

@@ -1,6 +1,6 @@
 //! Commands killed at any moment and typed again: the key is agreed, and no satoshi is lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::damage::Dice;
 use crate::stage::{Run, Stage};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use crate::steps;
 
 /// A stage on which commands die.
 struct Deadly {
@@ -20,15 +22,50 @@ struct Deadly {
     /// About how long a command takes to start; what happens to the next ones corrects it.
     startup: Duration,
     kills: u32,
+    /// Which of its changes each command is killed before: it goes with the seed, so that many runs come to all.
+    number: usize,
+    reached: Reached,
 }
 
+/// How many changes each command makes, and before which of them it was killed.
+type Reached = HashMap<String, (usize, HashSet<usize>)>;
+
 impl Deadly {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, reached: Reached) -> Self {
         let stage = Stage::funded();
+        // The blocks of the funding are behind them: each command has few changes to be killed before.
+        stage.ok("--home car sync");
+        stage.ok("--home charger sync");
         let started = Instant::now();
         stage.ok("--home car status");
-        Self { stage, dice: Dice::new(seed), startup: started.elapsed(), kills: 0 }
+        Self {
+            stage,
+            dice: Dice::new(seed),
+            number: seed as usize,
+            startup: started.elapsed(),
+            kills: 0,
+            reached,
+        }
     }
+
+    /// Kills it before one of the changes it makes, another one in each run.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    fn kill_at_a_step(&mut self, args: &str) {
+        let (most, steps) = self.reached.entry(args.to_owned()).or_default();
+        // The first time it runs to its end, so that it is known how many there are.
+        let n = if *most == 0 { usize::MAX } else { self.number % *most };
+        match steps::kill_before(&self.stage.command(args), self.stage.path(), n) {
+            Some(steps::Ended { killed: true, .. }) => {
+                self.kills += 1;
+                steps.insert(n);
+            }
+            Some(ended) => *most = (*most).max(ended.changes),
+            None => println!("skipped: no process may be traced here"),
+        }
+    }
+
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    fn kill_at_a_step(&mut self, _: &str) {}
 
     /// Starts it and kills it at a random moment, if it has not ended by itself before.
     fn kill_sometime(&mut self, args: &str) {
@@ -53,6 +90,7 @@ impl Deadly {
 
     /// Types it again until it goes through.
     fn do_it(&mut self, args: &str) -> Run {
+        self.kill_at_a_step(args);
         for _ in 0..=self.dice.below(2) {
             self.kill_sometime(args);
         }
@@ -153,25 +191,41 @@ fn account(stage: &Stage, scripts: &[ScriptBuf]) -> (HashMap<OutPoint, TxOut>, A
     (coins, fees)
 }
 
-fn runs(seeds: std::ops::Range<u64>) {
-    let mut kills = 0;
-    for seed in seeds {
-        let mut deadly = Deadly::new(seed);
+/// Lives so many runs from a seed on. Says before how many of its changes each command was killed.
+fn runs(first: u64, count: u64) -> Reached {
+    let (mut kills, mut reached) = (0, Reached::new());
+    for seed in first..first + count {
+        println!("seed {seed}");
+        let mut deadly = Deadly::new(seed, reached);
         deadly.negotiate();
         deadly.settle();
         deadly.check_keys();
         deadly.check_money();
         kills += deadly.kills;
+        reached = deadly.reached;
     }
-    assert!(kills > 10, "only {kills} commands were killed");
+    assert!(u64::from(kills) > count, "only {kills} commands were killed");
+    println!("{count} runs from seed {first} on, {kills} commands killed; before so many of their changes:");
+    for (command, (most, steps)) in &reached {
+        println!("  {command}: {} of {most}", steps.len());
+    }
+    reached
 }
 
 #[test]
 fn a_negotiation_survives_kill_9_of_its_commands() {
-    runs(1..7);
+    runs(1, 5);
 }
 
 #[test]
 fn a_negotiation_survives_kill_9_of_its_commands_with_other_dice() {
-    runs(7..13);
+    runs(7, 5);
+}
+
+/// `./x kill --runs N --seed S`.
+#[test]
+#[ignore = "takes long: ./x kill"]
+fn as_many_runs_as_are_asked_for() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    runs(number("KEYWAY_KILL_SEED").unwrap_or(1), number("KEYWAY_KILL_RUNS").unwrap_or(200));
 }

@@ -24,4 +24,6 @@ mod refusals;
 mod script;
 mod serving;
 mod stage;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod steps;
 mod town;
