@@ -355,6 +355,88 @@ class WholeRun:
         message.compare(text=keyway.sealed_text(keyway.seal(envelope, sks[direction], plaintext, aad)))
 
 
+# ------------------------------------------------------------------ beside.json
+
+
+class BesidePayment:
+    """A negotiation over the static or the dynamic carrier, each side from its own secrets."""
+
+    def __init__(self, case):
+        self.case, self.chain, self.suite, self.carrier = case, case["chain"], case["suite"], case["carrier"]
+        self.seeds = {role: self.seed(case[role]) for role in ("initiator", "responder")}
+        keys = [self.seeds[role].identity_key for role in ("initiator", "responder")]
+        digests = [case[role].hex("permanent_digest") for role in ("initiator", "responder")]
+        self.input0, self.anchor = case["offer"].hex("input0"), case["answer"].hex("anchor")
+        self.ids = Parties(keyway.chain_id(self.chain), self.carrier, *keys, *digests, self.input0)
+
+    def seed(self, party):
+        seed = keyway.Seed(party["mnemonic"], self.chain)
+        card = keyway.read_card(party["card"])
+        digest = keyway.permanent_digest(card)
+        party.compare(n=seed.negotiation(party["index"])[1], q=seed.prekeys(0), permanent_digest=digest)
+        return seed
+
+    def check(self):
+        offer, answer = self.case["offer"], self.case["answer"]
+        offer.compare(negotiation_id=keyway.negotiation_id(self.ids))
+        secret = keyway.initiator_secret(
+            self.suite, self.case["initiator"].hex("n"), keyway.negotiation_id(self.ids), self.ids.responder_key
+        )
+        self.share = keyway.share_a(self.suite, secret)
+        message = self.check_static(offer) if self.carrier == keyway.STATIC else self.check_dynamic(offer)
+        n, id_ = self.case["responder"].hex("n"), keyway.negotiation_id(self.ids)
+        _, share, shared = keyway.respond(self.suite, n, id_, self.anchor, self.ids.initiator_key, self.share)
+        bare = share if self.carrier == keyway.DYNAMIC else self.dated(answer, share)
+        keys = keyway.Keys(self.transcript(message, bare), self.contribution + shared)
+        answer.compare(message=bare + keys.responder_tag)
+        self.check_data(answer, False, self.anchor, bare + keys.responder_tag, n)
+        if keyway.agree(self.suite, secret, share) != shared:
+            raise Different("the initiator has another secret")
+        names = "transcript master_key fingerprint initiator_tag".split()
+        self.case["keys"].compare(**{name: getattr(keys, name) for name in names})
+
+    def transcript(self, message, bare):
+        head = keyway.u8(self.suite)
+        return keyway.transcript(self.ids, self.anchor[:32], message, bare, head)
+
+    def dated(self, answer, share):
+        return keyway.message_b(share, answer["timestamp"], self.suite)
+
+    def check_static(self, offer):
+        message = keyway.message_a(self.share, offer["timestamp"], self.suite)
+        nothing = "timeout prekey prekey_id payment_secret lock_script".split()
+        offer.compare(message=message, **dict.fromkeys(nothing))
+        self.contribution = b""
+        self.check_data(offer, True, self.input0, message, self.case["initiator"].hex("n"))
+        return message
+
+    def check_dynamic(self, offer):
+        suite, n = self.suite, self.case["initiator"].hex("n")
+        prekey = keyway.share_a(suite, keyway.prekey_secret(self.case["responder"].hex("q"), suite))
+        ciphertext, raw = keyway.to_prekey(self.ids, suite, n, prekey)
+        f = keyway.first_secret(self.ids, suite, prekey, self.share, ciphertext, raw)
+        t = keyway.expand(f, "payment secret")
+        self.contribution = keyway.expand(f, "key secret")
+        id_ = keyway.prekey_id(suite, prekey)
+        message = keyway.u8(suite) + id_ + keyway.u32(offer["timeout"]) + self.share + ciphertext
+        offer.compare(
+            prekey=prekey, prekey_id=id_, message=message, payment_secret=t, timestamp=None,
+            lock_script=keyway.lock_script(self.ids, primitives.sha256(t), offer["timeout"]),
+        )  # fmt: skip
+        self.case["answer"].compare(timestamp=None)
+        self.check_data(offer, True, self.input0, message, n)
+        return message
+
+    def check_data(self, part, from_initiator, input0, message, n):
+        if self.carrier == keyway.STATIC:
+            to = self.seeds["responder" if from_initiator else "initiator"]
+            letter = keyway.seal_letter(self.ids, from_initiator, input0, to.sealing_key, message, n)
+            if keyway.open_letter(self.ids, from_initiator, input0, to.sealing_secret, letter) != message:
+                raise Different("the letter does not open as it was sealed")
+            message = letter
+        part.compare(data_script=keyway.data_script(message))
+
+
 # ------------------------------------------------------------------ all of it
 
 # ------------------------------------------------------------------ op_exponent.json
@@ -400,6 +482,7 @@ FILES = {
         "unreadable": check_unreadable_message,
         "unopened": check_unopened,
     },
+    "beside.json": {"cases": lambda case: BesidePayment(case).check()},
     "runs.json": {"cases": lambda case: WholeRun(case).check()},
     "op_exponent.json": {"operations": check_operation, "scripts": check_script},
 }

@@ -93,6 +93,7 @@ class Seed:
         self.sealing_secret = expand(self.root, "sealing key", self.chain_id)
         self.sealing_key = primitives.x25519(self.sealing_secret)
         self.s = expand(self.root, "negotiation chain", self.chain_id)
+        self.p = expand(self.root, "prekey chain", self.chain_id)
 
     def negotiation(self, index):
         """s(i) and n(i) of 3.2."""
@@ -100,6 +101,13 @@ class Seed:
         for _ in range(index):
             s = expand(s, "next")
         return s, expand(s, "negotiation")
+
+    def prekeys(self, index):
+        """q(j) of 3.3."""
+        p = self.p
+        for _ in range(index):
+            p = expand(p, "next prekeys")
+        return expand(p, "prekeys")
 
 
 def p2wpkh(key):
@@ -609,11 +617,11 @@ def negotiation_id(parties):
     return H("negotiation", parties.chain_id, parties.initiator_key, parties.responder_key, parties.input0)
 
 
-def transcript(parties, offer_txid, offer, answer_without_tag):
+def transcript(parties, offer_txid, offer, answer_without_tag, suite=None):
     return H(
         "transcript",
         parties.chain_id,
-        u8(offer[0] % 64),
+        suite or u8(offer[0] % 64),
         u8(parties.carrier),
         parties.initiator_key,
         parties.responder_key,
@@ -664,6 +672,76 @@ def handle_answer(parties, offer, answer, offer_txid, n):
     if keys.responder_tag != tag:
         raise Refused("WrongTag")
     return keys
+
+
+# ------------------------------------------------------------------ 3.3, 7.4 and 7.5. Beside the payment
+
+STATIC, DYNAMIC = 2, 3
+
+
+def push(data):
+    if len(data) < 76:
+        return u8(len(data)) + data
+    return (b"\x4c" + u8(len(data)) if len(data) < 256 else b"\x4d" + len(data).to_bytes(2, "little")) + data
+
+
+def data_script(message):
+    return b"\x6a" + push(message)
+
+
+def message_a(share, timestamp, suite):
+    return u32(len(share)) + u32(0) + u32(0) + share + u32(timestamp) + u8(suite)
+
+
+def message_b(share, timestamp, suite):
+    return u32(len(share)) + share + u32(timestamp) + u8(128 + suite)
+
+
+def letter_info(parties, from_initiator):
+    keys = [parties.initiator_key, parties.responder_key]
+    return b"keyway/1 static" + parties.chain_id + b"".join(keys if from_initiator else reversed(keys))
+
+
+def seal_letter(parties, from_initiator, input0, to, message, n):
+    recipient = parties.responder_key if from_initiator else parties.initiator_key
+    anchor = b"" if from_initiator else input0
+    ikm = derive(n, "hpke", negotiation_id(parties), anchor, recipient, aad=input0, plaintext=message)
+    return primitives.hpke_seal(to, letter_info(parties, from_initiator), input0, message, ikm)
+
+
+def open_letter(parties, from_initiator, input0, secret, letter):
+    return primitives.hpke_open(secret, letter_info(parties, from_initiator), input0, letter)
+
+
+def prekey_secret(q, suite):
+    return expand(q, "prekey", u8(suite), length=64 if suite in FFDHE else 32)
+
+
+def prekey_id(suite, prekey):
+    return H("prekey", u8(suite), prekey)[:4]
+
+
+def to_prekey(parties, suite, n, prekey):
+    """What the offer carries beside share A, and the raw secret."""
+    id_, recipient = negotiation_id(parties), parties.responder_key
+    if suite != X25519_MLKEM768:
+        return b"", agree(suite, initiator_secret(suite, n, id_, recipient), prekey)
+    randomness = derive(n, "x-wing to prekey", id_, b"", recipient, aad=prekey, length=64)
+    return mlkem.xwing_encapsulate(prekey, randomness)[:2]
+
+
+def first_secret(parties, suite, prekey, share, ciphertext, raw):
+    """f"""
+    bound = [parties.chain_id, u8(suite), parties.initiator_key, parties.responder_key, prekey, share, ciphertext]
+    return extract(H("first secret", *bound, parties.input0), raw)
+
+
+def lock_script(parties, payment_hash, timeout):
+    """andor(pk(R),sha256(h),and_v(v:pk(I),after(T))) in Script."""
+    number = timeout.to_bytes(timeout.bit_length() // 8 + 1, "little")
+    back = push(parties.initiator_key) + b"\xad" + push(number) + b"\xb1"
+    collect = b"\x82\x01\x20\x88\xa8" + push(payment_hash) + b"\x87"
+    return push(parties.responder_key) + b"\xac\x64" + back + b"\x67" + collect + b"\x68"
 
 
 # ------------------------------------------------------------------ 10. Session keys

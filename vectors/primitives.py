@@ -307,6 +307,44 @@ def aead_decrypt(key, nonce, sealed, aad):
     return chacha20(key, nonce, ciphertext)
 
 
+# ------------------------------------------------------------------ HPKE (RFC 9180), base mode, one message
+
+KEM_SUITE = b"KEM" + bytes([0x00, 0x20])
+HPKE_SUITE = b"HPKE" + bytes([0x00, 0x20, 0x00, 0x01, 0x00, 0x03])
+
+
+def labeled_extract(suite, salt, label, ikm):
+    return hmac_sha256(salt or bytes(32), b"HPKE-v1" + suite + label + ikm)
+
+
+def labeled_expand(suite, prk, label, info, length):
+    return hkdf_expand(prk, length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info, length)
+
+
+def hpke_keys(dh, enc, public, info):
+    prk = labeled_extract(KEM_SUITE, b"", b"eae_prk", dh)
+    shared = labeled_expand(KEM_SUITE, prk, b"shared_secret", enc + public, 32)
+    context = b"\x00" + b"".join(
+        labeled_extract(HPKE_SUITE, b"", label, ikm) for label, ikm in [(b"psk_id_hash", b""), (b"info_hash", info)]
+    )
+    secret = labeled_extract(HPKE_SUITE, shared, b"secret", b"")
+    return (labeled_expand(HPKE_SUITE, secret, label, context, n) for label, n in [(b"key", 32), (b"base_nonce", 12)])
+
+
+def hpke_seal(public, info, aad, plaintext, ikm):
+    """`ikm` is what GenerateKeyPair would draw."""
+    ephemeral = labeled_expand(KEM_SUITE, labeled_extract(KEM_SUITE, b"", b"dkp_prk", ikm), b"sk", b"", 32)
+    enc = x25519(ephemeral)
+    key, nonce = hpke_keys(x25519(ephemeral, public), enc, public, info)
+    return enc + aead_encrypt(key, nonce, plaintext, aad)
+
+
+def hpke_open(secret, info, aad, sealed):
+    enc, ciphertext = sealed[:32], sealed[32:]
+    key, nonce = hpke_keys(x25519(secret, enc), enc, x25519(secret), info)
+    return aead_decrypt(key, nonce, ciphertext, aad)
+
+
 # ------------------------------------------------------------------ text
 
 

@@ -15,10 +15,10 @@ fn negotiate(initiator: &Side, responder: &Side, suite: Suite) -> (Agreed, Agree
     let context = context(initiator, responder, Carrier::Value);
     let anchor = outpoint(7);
     let draft = Draft::new(context, suite, AnswerForm::Sequences, &initiator.secret);
-    let offer = Offer::from_bytes(&draft.offer().to_bytes()).expect("an offer");
+    let offer = Offer::from_bytes(Carrier::Value, &draft.offer().to_bytes()).expect("an offer");
     let received = Received::new(context, offer, anchor);
     let (answer, theirs) = received.answer(&responder.secret).expect("a good share");
-    let answer = Answer::from_bytes(&answer.to_bytes()).expect("an answer");
+    let answer = Answer::from_bytes(Carrier::Value, &answer.to_bytes()).expect("an answer");
     let ours = draft.mined(anchor.txid).handle(&answer, &initiator.secret).expect("the same key");
     (ours, theirs)
 }

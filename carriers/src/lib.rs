@@ -5,4 +5,5 @@
 //! the author's signature does not cover carries message bytes.
 
 mod bits;
+pub mod script;
 pub mod value;

@@ -1,9 +1,11 @@
 //! What the fuzz targets run. The tests of `protocol` and `carriers` include these files too and replay the seeds in
 //! `corpus/` through them, so that they count as tests wherever no fuzzer is.
 
+pub mod beside;
 pub mod card_text;
 #[path = "../../protocol/tests/all/common.rs"]
 pub mod common;
+pub mod letter;
 pub mod message_bytes;
 pub mod sealed_message;
 #[path = "../../carriers/tests/value/support.rs"]

@@ -1,12 +1,14 @@
 //! Bytes that a carrier hands over as an offer, or as the answer to one.
 //!
 //! Input: kind (u8). Of an even kind the rest is the offer that the charger found, of an odd one the answer that the car
-//! found to its own offer of the answer's suite.
+//! found to its own offer of the answer's suite; half of it, modulo 3, is the carrier.
 
 use bitcoin::OutPoint;
+use keyway_chain::Height;
 use keyway_protocol::identity::NegotiationSecret;
-use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer, Refusal};
-use keyway_protocol::negotiation::{Agreed, Context, Draft, Received};
+use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer, Refusal, Terms};
+use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
+use keyway_protocol::prekey::{FirstSecret, PrekeySecret};
 use keyway_protocol::suite::Suite;
 
 use crate::common::{car, charger, coin, secret};
@@ -14,61 +16,91 @@ use crate::common::{car, charger, coin, secret};
 /// Reads these bytes and holds both sides to their promises.
 pub fn message_bytes(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
+    let carrier = Carrier::ALL[usize::from(kind / 2) % Carrier::ALL.len()];
     match kind % 2 {
-        0 => read_offer(data),
-        _ => read_answer(data),
+        0 => read_offer(carrier, data),
+        _ => read_answer(carrier, data),
     }
 }
 
-/// The car's own offer.
+/// The car's own offer in amounts.
 pub fn offer(suite: Suite, form: AnswerForm) -> Offer {
-    draft(suite, form).offer().clone()
+    draft(suite, &Terms::Value(form)).offer().clone()
+}
+
+/// The car's own offer over a carrier.
+pub fn offer_over(suite: Suite, carrier: Carrier) -> Offer {
+    draft(suite, &terms(carrier)).offer().clone()
 }
 
 /// The charger's answer.
 pub fn answer(offer: Offer) -> Result<(Answer, Agreed), Refusal> {
-    Received::new(context(), offer, anchor()).answer(&NegotiationSecret::from_secret(secret(2)))
+    let mut received = Received::new(context(), offer.clone(), anchor()).at(202);
+    if offer.carrier() == Carrier::Dynamic {
+        let direction = context().letter(Role::Initiator, coin(1));
+        received = received.with_first(FirstSecret::receive(&direction, &offer, &prekeys())?);
+    }
+    received.answer(&NegotiationSecret::from_secret(secret(2)))
 }
 
-fn read_offer(bytes: &[u8]) {
-    let found = match Offer::from_bytes(bytes) {
+fn read_offer(carrier: Carrier, bytes: &[u8]) {
+    let found = match Offer::from_bytes(carrier, bytes) {
         Ok(found) => found,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     assert_eq!(found.to_bytes(), bytes);
-    assert!(Answer::from_bytes(bytes).is_err());
+    assert!(carrier == Carrier::Dynamic || Answer::from_bytes(carrier, bytes).is_err());
     let (answer, theirs) = match answer(found.clone()) {
         Ok(answered) => answered,
         Err(refused) => return assert!(!refused.to_string().is_empty()),
     };
-    assert_eq!(Answer::from_bytes(&answer.to_bytes()), Ok(answer.clone()));
-    let own = offer(found.suite(), found.form());
-    match handle(found.form(), &answer) {
+    assert_eq!(Answer::from_bytes(carrier, &answer.to_bytes()), Ok(answer.clone()));
+    let own = draft(found.suite(), found.terms()).offer().clone();
+    match handle(found.terms(), &answer) {
         Ok(ours) => assert!(found == own && ours.fingerprint() == theirs.fingerprint()),
         Err(refused) => assert!(found != own && refused == Refusal::WrongTag),
     }
 }
 
 /// No fuzzer has the charger's key: only the charger's answer is one.
-fn read_answer(bytes: &[u8]) {
-    let found = match Answer::from_bytes(bytes) {
+fn read_answer(carrier: Carrier, bytes: &[u8]) {
+    let found = match Answer::from_bytes(carrier, bytes) {
         Ok(found) => found,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     assert_eq!(found.to_bytes(), bytes);
-    assert!(Offer::from_bytes(bytes).is_err());
-    match handle(AnswerForm::Sequences, &found) {
-        Ok(_) => assert_eq!(found, answer(offer(found.suite(), AnswerForm::Sequences)).unwrap().0),
+    match handle(&terms(carrier), &found) {
+        Ok(_) => assert_eq!(found, answer(offer_over(found.suite(), carrier)).unwrap().0),
         Err(refused) => assert!(!refused.to_string().is_empty()),
     }
 }
 
-fn handle(form: AnswerForm, answer: &Answer) -> Result<Agreed, Refusal> {
-    draft(answer.suite(), form).mined(anchor().txid).handle(answer, &car_secret())
+fn terms(carrier: Carrier) -> Terms {
+    match carrier {
+        Carrier::Static => Terms::Static { timestamp: 201 },
+        Carrier::Dynamic => draft_to_prekey(Suite::X25519, Height::new(345)).offer().terms().clone(),
+        _ => Terms::Value(AnswerForm::Sequences),
+    }
 }
 
-fn draft(suite: Suite, form: AnswerForm) -> Draft {
-    Draft::new(context(), suite, form, &car_secret())
+fn handle(terms: &Terms, answer: &Answer) -> Result<Agreed, Refusal> {
+    draft(answer.suite(), terms).mined(anchor().txid).handle(answer, &car_secret())
+}
+
+fn draft(suite: Suite, terms: &Terms) -> Draft {
+    match terms {
+        Terms::Value(form) => Draft::new(context(), suite, *form, &car_secret()),
+        Terms::Static { timestamp } => Draft::dated(context(), suite, *timestamp, &car_secret()),
+        Terms::Dynamic { timeout, .. } => draft_to_prekey(suite, *timeout),
+    }
+}
+
+fn draft_to_prekey(suite: Suite, timeout: Height) -> Draft {
+    Draft::to_prekey(context(), suite, &prekeys().public(suite), timeout, &car_secret()).unwrap()
+}
+
+fn prekeys() -> PrekeySecret {
+    PrekeySecret::from_secret(secret(3))
 }
 
 fn context() -> Context {

@@ -51,6 +51,7 @@ impl<'r> Car<'r> {
             carrier: Carrier::Value,
             form: AnswerForm::Sequences,
             force: false,
+            timeout: None,
         };
         self.party.offer(&self.link, &request).map(drop)
     }

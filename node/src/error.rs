@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bitcoin::Amount;
 use keyway_carriers::value;
-use keyway_chain::{ChainId, Depth};
+use keyway_chain::{ChainId, Depth, Height};
 use keyway_ledger::{BroadcastError, LedgerError};
 use keyway_protocol::card::{CardError, CardRefused};
 use keyway_protocol::message::{Carrier, Refusal};
@@ -70,6 +70,16 @@ pub enum NodeError {
     /// The store was written by a newer program.
     #[error("the store {} has format {found}, this program knows format {known}\na newer program wrote it\nupdate this one", path.display())]
     StoreNewer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The format of this program.
+        known: i64,
+    },
+    /// The store was written by an older program, which kept less.
+    #[error("the store {} has format {found}, this program knows format {known}\nan older program wrote it, without prekeys\nrestore from the mnemonic into a new home", path.display())]
+    StoreOlder {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -183,12 +193,64 @@ pub enum NodeError {
         /// The carrier asked for.
         carrier: Carrier,
     },
+    /// The peer's card has no prekey that an offer can be made to now.
+    #[error(
+        "{peer} has no prekey for {suite} that is still good\nthe dynamic carrier locks the payment to one, and its card shows none for the blocks to come\nchoose suite x25519-mlkem768 or x25519, or ask it for a new card: `keyway card --renew`"
+    )]
+    NoPrekey {
+        /// The peer's name.
+        peer: String,
+        /// The suite asked for.
+        suite: Suite,
+    },
+    /// The payment could go back before the answer is mined.
+    #[error(
+        "there is too little time left to answer\nthe payment can go back after block {timeout}, this is block {tip}, and the answer needs {margin} blocks to be safe\nask the peer for a new offer with a longer timeout"
+    )]
+    TooLate {
+        /// When the payment can go back.
+        timeout: Height,
+        /// The reader's tip.
+        tip: Height,
+        /// The blocks that it wants in between.
+        margin: u32,
+    },
+    /// The timeout is out of bounds.
+    #[error(
+        "{blocks} blocks is no timeout for a locked payment\nthe responder needs at least {least} blocks to answer, and no answer counts after {most}\nchoose a number between"
+    )]
+    Timeout {
+        /// What was asked for.
+        blocks: u32,
+        /// The fewest.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+    /// A card's key cannot be used.
+    #[error("a key on {peer}'s card cannot be used\n{why}\nask it for a new card, and tell it of this")]
+    BadPeerKey {
+        /// The peer's name.
+        peer: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The anchor or the lock would be dust.
+    #[error("{} is too little for the {carrier} carrier\nits outputs and the fee to collect them need at least {}\npay more", sat(*price), sat(*least))]
+    TooLittle {
+        /// The price.
+        price: Amount,
+        /// The least that works.
+        least: Amount,
+        /// The carrier asked for.
+        carrier: Carrier,
+    },
     /// The value carrier needs more.
     #[error("{} is too little for the value carrier\nits {} bytes and their checksum need at least {}, in {} outputs\npay more", sat(.0.price), .0.len.get(), sat(.0.least), .0.outputs)]
     PriceTooLow(value::PriceTooLow),
     /// The value carrier is made for short messages.
     #[error(
-        "{suite} is too large for the value carrier\nits {bytes} bytes take a price of at least {} in {outputs} outputs: {offer} vB to pay, {answer} vB to collect\nchoose another suite; --force does it all the same", sat(*price)
+        "{suite} is too large for the value carrier\nits {bytes} bytes take a price of at least {} in {outputs} outputs: {offer} vB to pay, {answer} vB to collect\nchoose the static carrier, or another suite; --force does it all the same", sat(*price)
     )]
     TooLargeForValue {
         /// The suite asked for.
@@ -308,6 +370,11 @@ impl NodeError {
             | Self::PeerRefuses { .. }
             | Self::PriceTooLow(_)
             | Self::TooLargeForValue { .. }
+            | Self::NoPrekey { .. }
+            | Self::TooLate { .. }
+            | Self::Timeout { .. }
+            | Self::BadPeerKey { .. }
+            | Self::TooLittle { .. }
             | Self::NothingLeft { .. }
             | Self::PeerInUse(_)
             | Self::Replayed
@@ -398,7 +465,9 @@ fn state_advice(state: State) -> &'static str {
         State::Offered | State::Answered => "wait for the answer to be mined, then `keyway sync`",
         State::Provisional => "run `keyway sync` after the next block",
         State::Superseded => "seal with the newer key of this peer",
-        State::Declined | State::Expired | State::Lost => "negotiate again with `keyway offer`",
+        State::Declined | State::Expired | State::Refunded | State::PaidUnanswered | State::Lost => {
+            "negotiate again with `keyway offer`"
+        }
         State::Active => "nothing needs doing",
     }
 }

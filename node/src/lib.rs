@@ -3,6 +3,7 @@
 //! [`Party`] is the whole of it. It takes a ledger where one is needed and keeps none; it knows nothing of
 //! the command line.
 
+mod carried;
 mod config;
 mod error;
 mod history;
@@ -13,11 +14,13 @@ mod party;
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+mod prekeys;
 mod reading;
 mod service;
 mod store;
 mod wallet;
 
+pub use carried::Carriage;
 pub use config::{Access, Config, LedgerConfig, NodeConfig, Policy, usual_cookie};
 pub use error::{Kind, NodeError};
 pub use history::Block;
@@ -25,7 +28,7 @@ pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
     AnswerView, Costs, Event, NegotiationView, NewParty, OfferRequest, OfferSent, OfferView, Opened, Party,
-    Raised, SealedMessage, Status, Synced, Way, birthday, fresh_mnemonic,
+    Quote, Raised, SealedMessage, Status, Synced, Terms, Way, birthday, fresh_mnemonic,
 };
 pub use service::{Notice, Service, Signal, Stop, watch_tip};
 pub use store::Unlock;

@@ -10,6 +10,7 @@ use bdk_wallet::bitcoin::{Network, Sequence};
 use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::{TxOrdering, Update};
+use bitcoin::absolute::LockTime;
 use bitcoin::ecdsa;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Witness};
@@ -141,7 +142,8 @@ impl Wallet {
         }
     }
 
-    /// A payment of exactly these outputs, in their order, change last; input 0 spends `first`.
+    /// A payment of exactly these outputs, in their order, change last; input 0 spends `first`. Without a lock time of
+    /// its own it has the tip's height.
     ///
     /// # Errors
     /// [`NodeError::Funds`] says how much is missing.
@@ -150,6 +152,7 @@ impl Wallet {
         first: OutPoint,
         outputs: &[TxOut],
         feerate: FeeRate,
+        lock_time: Option<LockTime>,
         address: &str,
     ) -> Result<Draft, NodeError> {
         let available = self.coins().iter().map(|coin| coin.amount).sum();
@@ -158,6 +161,7 @@ impl Wallet {
         builder.add_utxo(first).map_err(wallet_error)?;
         builder.ordering(TxOrdering::Untouched).version(2).fee_rate(feerate).unspendable(unspendable);
         builder.set_exact_sequence(PLAIN_SEQUENCE);
+        lock_time.map(|at| builder.nlocktime(at));
         for output in outputs {
             builder.add_recipient(output.script_pubkey.clone(), output.value);
         }
@@ -166,7 +170,7 @@ impl Wallet {
     }
 
     /// Collects `run`, in its order, into one output behind `outputs`; other coins join if the fee
-    /// needs them.
+    /// needs them. The lock time is as in [`Wallet::pay`].
     ///
     /// # Errors
     /// [`NodeError::Funds`] says how much is missing.
@@ -175,6 +179,7 @@ impl Wallet {
         run: &[OutPoint],
         outputs: &[TxOut],
         feerate: FeeRate,
+        lock_time: Option<LockTime>,
         address: &str,
     ) -> Result<Draft, NodeError> {
         let available: Amount = self.coins().iter().map(|coin| coin.amount).sum();
@@ -186,6 +191,7 @@ impl Wallet {
             builder.add_utxos(run).map_err(wallet_error)?;
             builder.ordering(TxOrdering::Untouched).version(2).fee_rate(feerate).unspendable(unspendable);
             builder.set_exact_sequence(PLAIN_SEQUENCE);
+            lock_time.map(|at| builder.nlocktime(at));
             for output in outputs {
                 builder.add_recipient(output.script_pubkey.clone(), output.value);
             }
@@ -220,7 +226,7 @@ impl Wallet {
         }
         let output = TxOut { value: part, script_pubkey: self.key.script() };
         let outputs = vec![output; (parts - 1) as usize];
-        self.pay(largest.outpoint, &outputs, feerate, address).map(Some)
+        self.pay(largest.outpoint, &outputs, feerate, None, address).map(Some)
     }
 
     fn unspendable(&self) -> Vec<OutPoint> {

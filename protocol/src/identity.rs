@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::encode::outpoint_bytes;
 use crate::kdf::{expand, extract};
 use crate::negotiation::NegotiationId;
+use crate::prekey::PrekeyChain;
 use crate::secret::Secret;
 
 /// The key that a party's coins are locked to: its identity on the chain.
@@ -71,6 +72,8 @@ pub struct Seed {
     pub sealing: SealingSecret,
     /// Where the negotiations' secrets begin.
     pub chain_head: SecretChain,
+    /// Where the prekeys begin.
+    pub prekey_head: PrekeyChain,
 }
 
 impl Seed {
@@ -95,6 +98,7 @@ impl Seed {
                 index: 0,
                 head: expand(&root, "negotiation chain", &[chain_id.as_bytes()]),
             },
+            prekey_head: PrekeyChain::from_parts(0, expand(&root, "prekey chain", &[chain_id.as_bytes()])),
         };
         for key in [&mut master, &mut identity, &mut keyway] {
             key.private_key.non_secure_erase();

@@ -18,14 +18,17 @@ use std::fmt;
 use bitcoin::hashes::Hash;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{OutPoint, Txid};
-use keyway_chain::ChainId;
+use keyway_chain::{ChainId, Height};
+use zeroize::Zeroizing;
 
 use crate::encode::outpoint_bytes;
 use crate::identity::{Binding, NegotiationSecret, PartyRef};
 use crate::kdf::{expand, extract, hash, mac};
-use crate::message::{Answer, AnswerForm, Carrier, Offer, Refusal, Tag, without_tag};
+use crate::letter::{self, BadSealingKey, Direction};
+use crate::message::{Answer, AnswerForm, AnswerTerms, Carrier, Offer, Refusal, Tag, Terms, without_tag};
+use crate::prekey::{FirstSecret, PrekeyId};
 use crate::secret::Secret;
-use crate::suite::{ShareSecret, Suite, respond};
+use crate::suite::{BadShare, ShareSecret, Suite, respond};
 
 /// Names a negotiation, whatever version of its offer is mined (PROTOCOL.md 9.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,6 +109,15 @@ impl Context {
         ))
     }
 
+    /// Who seals to whom; `input0` is the coin that the message's transaction spends first.
+    pub fn letter(&self, from: Role, input0: OutPoint) -> Direction {
+        let (author, recipient) = match from {
+            Role::Initiator => (self.initiator.key, self.responder.key),
+            Role::Responder => (self.responder.key, self.initiator.key),
+        };
+        Direction { chain: self.chain(), author, recipient, input0 }
+    }
+
     fn transcript(&self, offer: &Offer, offer_txid: Txid, answer_without_tag: &[u8]) -> Transcript {
         Transcript(hash(
             "transcript",
@@ -142,13 +154,44 @@ impl Transcript {
 pub struct Draft {
     context: Context,
     offer: Offer,
+    first: Option<FirstSecret>,
 }
 
 impl Draft {
-    /// Makes the share from the negotiation's secret.
+    /// An offer in amounts: makes the share from the negotiation's secret.
     pub fn new(context: Context, suite: Suite, form: AnswerForm, secret: &NegotiationSecret) -> Self {
+        Self::with_terms(context, suite, Terms::Value(form), secret)
+    }
+
+    /// An offer to be sealed beside the payment; `timestamp` is the nLockTime of its transaction.
+    pub fn dated(context: Context, suite: Suite, timestamp: u32, secret: &NegotiationSecret) -> Self {
+        Self::with_terms(context, suite, Terms::Static { timestamp }, secret)
+    }
+
+    fn with_terms(context: Context, suite: Suite, terms: Terms, secret: &NegotiationSecret) -> Self {
         let share = ShareSecret::derive(suite, secret, &initiator_binding(&context)).public();
-        Self { context, offer: Offer::new(suite, form, share) }
+        let context = Context { carrier: terms.carrier(), ..context };
+        Self { context, offer: Offer::new(suite, terms, share), first: None }
+    }
+
+    /// An offer to a prekey of the responder for that suite, whose payment can go back after `timeout`.
+    ///
+    /// # Errors
+    /// [`BadShare`]: the prekey must not be used; the responder is at fault.
+    pub fn to_prekey(
+        context: Context,
+        suite: Suite,
+        prekey: &[u8],
+        timeout: Height,
+        secret: &NegotiationSecret,
+    ) -> Result<Self, BadShare> {
+        let context = Context { carrier: Carrier::Dynamic, ..context };
+        let binding = initiator_binding(&context);
+        let own = ShareSecret::derive(suite, secret, &binding);
+        let direction = context.letter(Role::Initiator, context.input0);
+        let (first, ciphertext) = FirstSecret::send(&direction, suite, prekey, &own, secret, &binding)?;
+        let terms = Terms::Dynamic { prekey: PrekeyId::of(suite.number(), prekey), timeout, ciphertext };
+        Ok(Self { context, offer: Offer::new(suite, terms, own.public()), first: Some(first) })
     }
 
     /// The message.
@@ -156,9 +199,28 @@ impl Draft {
         &self.offer
     }
 
+    /// The secret that opens the payment, in an offer to a prekey.
+    pub fn first(&self) -> Option<&FirstSecret> {
+        self.first.as_ref()
+    }
+
+    /// The same, for who needs nothing else.
+    pub fn into_first(self) -> Option<FirstSecret> {
+        self.first
+    }
+
+    /// The message as the static carrier takes it: sealed to the responder's sealing key.
+    ///
+    /// # Errors
+    /// [`BadSealingKey`]: the responder is at fault.
+    pub fn sealed(&self, to: &[u8; 32], secret: &NegotiationSecret) -> Result<Vec<u8>, BadSealingKey> {
+        let direction = self.context.letter(Role::Initiator, self.context.input0);
+        letter::seal(&direction, to, &self.offer.to_bytes(), secret, &initiator_binding(&self.context))
+    }
+
     /// The offer is in the chain, in this transaction: its last version.
     pub fn mined(self, offer_txid: Txid) -> AwaitAnswer {
-        AwaitAnswer { context: self.context, offer: self.offer, offer_txid }
+        AwaitAnswer { context: self.context, offer: self.offer, first: self.first, offer_txid }
     }
 }
 
@@ -167,6 +229,7 @@ impl Draft {
 pub struct AwaitAnswer {
     context: Context,
     offer: Offer,
+    first: Option<FirstSecret>,
     offer_txid: Txid,
 }
 
@@ -183,7 +246,7 @@ impl AwaitAnswer {
             );
         }
         let mine = ShareSecret::derive(suite, secret, &initiator_binding(&self.context));
-        let shared = mine.agree(answer.share())?;
+        let shared = joined(self.first.as_ref(), &mine.agree(answer.share())?);
         let transcript = self.context.transcript(&self.offer, self.offer_txid, &answer.without_tag());
         let agreed = Agreed::new(self.context.id(), Role::Initiator, transcript, &shared);
         if !agreed.tag(Role::Responder).matches(&answer.tag()) {
@@ -191,6 +254,16 @@ impl AwaitAnswer {
         }
         Ok(agreed)
     }
+}
+
+/// What the key rests on: the fresh secret, and in an offer to a prekey the first secret before it.
+fn joined(first: Option<&FirstSecret>, fresh: &Secret) -> Zeroizing<Vec<u8>> {
+    let mut joined = Zeroizing::new(Vec::with_capacity(64));
+    if let Some(first) = first {
+        joined.extend_from_slice(first.contribution().expose());
+    }
+    joined.extend_from_slice(fresh.expose());
+    joined
 }
 
 fn initiator_binding(context: &Context) -> Binding {
@@ -203,31 +276,77 @@ pub struct Received {
     context: Context,
     offer: Offer,
     anchor: OutPoint,
+    first: Option<FirstSecret>,
+    timestamp: u32,
 }
 
 impl Received {
     /// `anchor` is the offer's first output to the responder; its txid is the offer's.
     pub fn new(context: Context, offer: Offer, anchor: OutPoint) -> Self {
-        Self { context, offer, anchor }
+        let context = Context { carrier: offer.carrier(), ..context };
+        Self { context, offer, anchor, first: None, timestamp: 0 }
+    }
+
+    /// With the first secret, which an offer to a prekey needs.
+    pub fn with_first(self, first: FirstSecret) -> Self {
+        Self { first: Some(first), ..self }
+    }
+
+    /// With the nLockTime of the answer's transaction, which an answer over the static carrier repeats.
+    pub fn at(self, timestamp: u32) -> Self {
+        Self { timestamp, ..self }
     }
 
     /// Agrees. The same secret gives the same answer again.
     ///
     /// # Errors
-    /// [`Refusal::Share`]: the offer's share must not be used.
+    /// [`Refusal::Share`]: the offer's share must not be used. [`Refusal::NoFirstSecret`]: the offer was made to a
+    /// prekey, and no first secret was given.
     pub fn answer(self, secret: &NegotiationSecret) -> Result<(Answer, Agreed), Refusal> {
-        let suite = self.offer.suite();
-        let binding = Binding {
-            id: self.context.id(),
-            anchor: Some(self.anchor),
-            recipient: self.context.initiator.key,
-        };
-        let (share, shared) = respond(suite, secret, &binding, self.offer.share())?;
-        let transcript = self.context.transcript(&self.offer, self.anchor.txid, &without_tag(suite, &share));
+        if (self.offer.carrier() == Carrier::Dynamic) != self.first.is_some() {
+            return Err(Refusal::NoFirstSecret);
+        }
+        let (suite, terms) = (self.offer.suite(), self.terms());
+        let (share, fresh) = respond(suite, secret, &self.binding(), self.offer.share())?;
+        let shared = joined(self.first.as_ref(), &fresh);
+        let without_tag = without_tag(suite, terms, &share);
+        let transcript = self.context.transcript(&self.offer, self.anchor.txid, &without_tag);
         let agreed = Agreed::new(self.context.id(), Role::Responder, transcript, &shared);
-        let answer = Answer::new(suite, share, agreed.tag(Role::Responder));
+        let answer = Answer::new(suite, terms, share, agreed.tag(Role::Responder));
         Ok((answer, agreed))
     }
+
+    /// The answer as the static carrier takes it: sealed to the initiator's sealing key.
+    ///
+    /// # Errors
+    /// [`BadSealingKey`]: the initiator is at fault.
+    pub fn sealed(
+        context: &Context,
+        anchor: OutPoint,
+        answer: &Answer,
+        to: &[u8; 32],
+        secret: &NegotiationSecret,
+    ) -> Result<Vec<u8>, BadSealingKey> {
+        let binding = responder_binding(context, anchor);
+        let direction = context.letter(Role::Responder, anchor);
+        letter::seal(&direction, to, &answer.to_bytes(), secret, &binding)
+    }
+
+    fn binding(&self) -> Binding {
+        responder_binding(&self.context, self.anchor)
+    }
+
+    fn terms(&self) -> AnswerTerms {
+        match self.offer.carrier() {
+            Carrier::Value => AnswerTerms::Value,
+            Carrier::Static => AnswerTerms::Static { timestamp: self.timestamp },
+            Carrier::Dynamic => AnswerTerms::Dynamic,
+        }
+    }
+}
+
+fn responder_binding(context: &Context, anchor: OutPoint) -> Binding {
+    Binding { id: context.id(), anchor: Some(anchor), recipient: context.initiator.key }
 }
 
 /// Eight bytes that name a key and say nothing of it (PROTOCOL.md 8).
@@ -272,8 +391,8 @@ pub struct Agreed {
 }
 
 impl Agreed {
-    fn new(id: NegotiationId, role: Role, transcript: Transcript, shared: &Secret) -> Self {
-        let prk = extract(transcript.as_bytes(), shared.expose());
+    fn new(id: NegotiationId, role: Role, transcript: Transcript, shared: &[u8]) -> Self {
+        let prk = extract(transcript.as_bytes(), shared);
         Self { id, role, transcript, prk }
     }
 

@@ -24,13 +24,17 @@ pub enum State {
     Declined,
     /// No answer came in time, or the offer can never be mined.
     Expired,
+    /// The locked payment went back to the initiator.
+    Refunded,
+    /// The locked payment was collected without a valid answer.
+    PaidUnanswered,
     /// The secrets were erased before a reorganisation moved the answer.
     Lost,
 }
 
 impl State {
     /// Every state, in the order of the document.
-    pub const ALL: [State; 8] = [
+    pub const ALL: [State; 10] = [
         State::Offered,
         State::Answered,
         State::Provisional,
@@ -38,6 +42,8 @@ impl State {
         State::Superseded,
         State::Declined,
         State::Expired,
+        State::Refunded,
+        State::PaidUnanswered,
         State::Lost,
     ];
 
@@ -51,6 +57,8 @@ impl State {
             State::Superseded => "superseded",
             State::Declined => "declined",
             State::Expired => "expired",
+            State::Refunded => "refunded",
+            State::PaidUnanswered => "paid-unanswered",
             State::Lost => "lost",
         }
     }
@@ -73,7 +81,7 @@ impl fmt::Display for State {
 }
 
 /// Transitions while blocks are only added. A reorganisation may lead anywhere: it is read from scratch.
-pub const TRANSITIONS: [(State, State, &str); 15] = [
+pub const TRANSITIONS: [(State, State, &str); 23] = [
     (State::Offered, State::Answered, "an answer is seen unmined"),
     (State::Answered, State::Offered, "the unmined answer is gone from view"),
     (State::Offered, State::Provisional, "the answer is mined"),
@@ -93,6 +101,14 @@ pub const TRANSITIONS: [(State, State, &str); 15] = [
         "the answer reaches the policy's depth together with a later epoch",
     ),
     (State::Active, State::Superseded, "a later epoch becomes active"),
+    (State::Offered, State::Refunded, "the locked payment's return is mined"),
+    (State::Answered, State::Refunded, "the locked payment's return is mined"),
+    (State::Declined, State::Refunded, "the locked payment's return is mined"),
+    (State::Expired, State::Refunded, "the locked payment's return is mined"),
+    (State::Offered, State::PaidUnanswered, "the locked payment is collected by no answer"),
+    (State::Answered, State::PaidUnanswered, "the locked payment is collected by no answer"),
+    (State::Declined, State::PaidUnanswered, "the locked payment is collected by no answer"),
+    (State::Expired, State::PaidUnanswered, "the locked payment is collected by no answer"),
 ];
 
 /// A transaction's place in the best chain: epochs are ordered by it.
@@ -128,6 +144,17 @@ pub enum OfferPlace {
     Replaced,
 }
 
+/// What became of an offer's locked payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// It is not locked, or still is.
+    Open,
+    /// Collected at this height by something that is no answer.
+    Collected(Height),
+    /// Gone back to the initiator at this height.
+    Returned(Height),
+}
+
 /// What the best chain, and what is about to be mined, say of one negotiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -135,6 +162,8 @@ pub struct Facts {
     pub offer: OfferPlace,
     /// Its anchor.
     pub anchor: Anchor,
+    /// Its locked payment.
+    pub payment: Payment,
     /// Whether the key's secrets are at hand, or can be derived again.
     pub has_secrets: bool,
 }
@@ -147,6 +176,8 @@ impl Facts {
             (OfferPlace::Replaced, _) => State::Expired,
             (OfferPlace::Unmined, _) => State::Offered,
             (OfferPlace::Mined(_), Anchor::Answered(at)) => self.answered(at, tip, depth, later),
+            _ if matches!(self.payment, Payment::Collected(_)) => State::PaidUnanswered,
+            _ if matches!(self.payment, Payment::Returned(_)) => State::Refunded,
             (OfferPlace::Mined(offer), Anchor::SpentOtherwise(at)) if in_time(offer, at) => State::Declined,
             (OfferPlace::Mined(at), _) if is_over(at, tip) => State::Expired,
             (OfferPlace::Mined(_), Anchor::SpentOtherwise(_)) => State::Expired,
@@ -186,7 +217,8 @@ mod tests {
     const DEPTH: Depth = Depth::new(3);
 
     fn offered_at(height: u32, anchor: Anchor) -> Facts {
-        Facts { offer: OfferPlace::Mined(Height::new(height)), anchor, has_secrets: true }
+        let offer = OfferPlace::Mined(Height::new(height));
+        Facts { offer, anchor, payment: Payment::Open, has_secrets: true }
     }
 
     #[test]
@@ -216,9 +248,17 @@ mod tests {
             }
             (OfferPlace::Mined(_), Anchor::Unspent | Anchor::AnswerSeen) => {
                 next.extend([Anchor::Unspent, Anchor::AnswerSeen, Anchor::SpentOtherwise(tip)].map(with));
-                next.push(with(Anchor::Answered(Position { height: tip, index: 1 })));
+                if facts.payment == Payment::Open {
+                    next.push(with(Anchor::Answered(Position { height: tip, index: 1 })));
+                }
             }
             _ => {}
+        }
+        // An answer spends the payment too: nothing else can after it.
+        let mined = matches!(facts.offer, OfferPlace::Mined(_)) && facts.payment == Payment::Open;
+        if mined && !matches!(facts.anchor, Anchor::Answered(_)) {
+            next.push(Facts { payment: Payment::Collected(tip), ..facts });
+            next.push(Facts { payment: Payment::Returned(tip), ..facts });
         }
         next
     }
@@ -231,7 +271,8 @@ mod tests {
         ) {
             let depth = Depth::new(depth);
             let mut tip = Height::new(1);
-            let mut facts = Facts { offer: OfferPlace::Unmined, anchor: Anchor::Unspent, has_secrets: true };
+            let (offer, anchor, payment) = (OfferPlace::Unmined, Anchor::Unspent, Payment::Open);
+            let mut facts = Facts { offer, anchor, payment, has_secrets: true };
             let mut later = None;
             let mut state = facts.state(tip, depth, later);
             for (pick, blocks, newer) in steps {

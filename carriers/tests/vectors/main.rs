@@ -1,9 +1,10 @@
-//! `vectors/value.json` and `vectors/runs.json`: made by the code, and compared with it byte for byte.
+//! `vectors/value.json`, `vectors/beside.json` and `vectors/runs.json`: made by the code, and compared with it byte for byte.
 
 // Clippy then gives the helpers the leave that it gives tests.
 #![cfg(test)]
 
 mod answers;
+mod beside;
 #[path = "../../../protocol/tests/support/file.rs"]
 mod file;
 #[path = "../../../protocol/tests/support/json.rs"]

@@ -9,6 +9,7 @@ use bitcoin::{Amount, EcdsaSighashType, OutPoint, Sequence, Transaction, TxIn, T
 use keyway_chain::{Chain, Height};
 use keyway_protocol::card::{Card, Permanent, Renewable};
 use keyway_protocol::identity::{IdentitySecret, NegotiationSecret, PartyKey, Seed};
+use keyway_protocol::prekey::PrekeySecret;
 
 /// One side of a negotiation.
 pub struct Party {
@@ -18,13 +19,15 @@ pub struct Party {
     pub permanent: Permanent,
     pub card: Card,
     pub n: NegotiationSecret,
+    /// q(0).
+    pub prekeys: PrekeySecret,
     identity: IdentitySecret,
 }
 
 impl Party {
     pub fn new(name: &str, mnemonic: &str, chain: &Chain, index: u32) -> Self {
         let mnemonic: Mnemonic = mnemonic.parse().unwrap();
-        let Seed { identity, sealing, mut chain_head } = Seed::derive(&mnemonic, chain).unwrap();
+        let Seed { identity, sealing, mut chain_head, prekey_head } = Seed::derive(&mnemonic, chain).unwrap();
         for _ in 0..index {
             chain_head = chain_head.take().1;
         }
@@ -37,7 +40,15 @@ impl Party {
             prekeys: vec![],
         };
         let card = Card::sign(permanent.clone(), renewable, &identity).unwrap();
-        Self { mnemonic, index, permanent, card, n: chain_head.take().0, identity }
+        Self {
+            mnemonic,
+            index,
+            permanent,
+            card,
+            n: chain_head.take().0,
+            prekeys: prekey_head.take().0,
+            identity,
+        }
     }
 
     pub fn key(&self) -> PartyKey {

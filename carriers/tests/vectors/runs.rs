@@ -111,7 +111,7 @@ fn whole_run(setup: &Setup) -> Json {
     let offer_tx = two.offer(draft.offer());
     let authored = Authored::verify(&offer_tx, two.input0_amount()).unwrap();
     let run = run::read(&two.chain, &authored, two.responder.key()).unwrap().unwrap();
-    let offer = Offer::from_bytes(run.message()).unwrap();
+    let offer = Offer::from_bytes(Carrier::Value, run.message()).unwrap();
     let (answer, theirs) = Received::new(context, offer, run.anchor()).answer(&two.responder.n).unwrap();
     let answer_tx = two.answer(&run, &answer);
     assert_eq!(two.read(&answer_tx, &run), answer);
@@ -207,7 +207,7 @@ impl Two<'_> {
         let authored = Authored::verify(tx, anchor_amount).unwrap();
         assert_eq!(authored.author(), self.responder.key());
         let outpoints: Vec<OutPoint> = run.outpoints().collect();
-        let len = MessageLen::new(Answer::len_of(Suite::X25519)).unwrap();
+        let len = MessageLen::new(Answer::len_of(Suite::X25519, Carrier::Value)).unwrap();
         let bytes = match self.setup.form {
             AnswerForm::Sequences => sequences::read(&authored, &outpoints, len).unwrap(),
             AnswerForm::Amounts => {
@@ -215,7 +215,7 @@ impl Two<'_> {
                 back.unwrap().message().to_vec()
             }
         };
-        Answer::from_bytes(&bytes).unwrap()
+        Answer::from_bytes(Carrier::Value, &bytes).unwrap()
     }
 }
 
@@ -223,7 +223,7 @@ impl Two<'_> {
 impl Two<'_> {
     fn offer_json(&self, tx: &Transaction, run: &Run) -> Json {
         let secret = self.share_secret(Role::Initiator, run.anchor());
-        let offer = Offer::from_bytes(run.message()).unwrap();
+        let offer = Offer::from_bytes(Carrier::Value, run.message()).unwrap();
         assert_eq!(PublicKey::from(&StaticSecret::from(secret)).as_bytes()[..], *offer.share());
         object! {
             "input0": hex(outpoint_bytes(self.context.input0)),

@@ -86,23 +86,35 @@ Example:
 JSON: mined, height, hash, transactions.";
 
 pub const OFFER: &str = "\
-Follows the chain first, and stores every secret before the payment is sent. The message is in the amounts
-of the payment's outputs, which together are exactly the price.
+Follows the chain first, and stores every secret before the payment is sent. Over the value carrier the message is
+in the amounts of the payment's outputs, which together are exactly the price; over the static one it is sealed
+beside the payment; over the dynamic one the payment is locked, and comes back by itself if nobody answers in time.
 
 Example:
-  keyway --home car offer charger --pay 250000sat
+  keyway --home car offer charger --pay 250000sat --carrier static
 
-JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, coins, bits.";
+JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, coins, bits, data_bytes, locked_sat,
+timeout_height.";
+
+pub const COST: &str = "\
+Needs no home. A carrier that is too small for the suite, or a price that is too low, is refused as `keyway offer`
+would refuse it.
+
+Example:
+  keyway cost --carrier static --suite x25519-mlkem768 --pay 250000sat
+
+JSON: chain, carrier, suite, price_sat, feerate_sat_per_vb, offer and answer (vbytes, fee_sat), paid_back_sat,
+netted_sat, refund (vbytes, fee_sat), coins, bits, data_bytes, locked_sat, timeout_height.";
 
 pub const SYNC: &str = "\
 Answers the offers of peers as the configuration's [policy] says, sends again what is not mined yet, and
-keeps at least four coins ready.
+keeps at least four coins ready. A locked payment that nobody answered is taken back after its timeout.
 
 Example:
   keyway --home charger sync
 
-JSON: height, connected, disconnected, events (each: event, and negotiation, peer, txid, from, to, why
-where they apply).";
+JSON: height, connected, disconnected, events (each: event, and negotiation, peer, txid, from, to, why,
+fee_sat where they apply).";
 
 pub const SERVE: &str = "\
 It follows the home's node, answers offers as the policy says, sends again what is not mined, and pays more for
@@ -128,8 +140,8 @@ Example:
   keyway --home car show charger
 
 JSON: id, role, peer, suite, carrier, answer_in, price_sat, state, depth, key_depth, confirmed, fingerprint,
-offer (txid, height, time, vbytes, fee_sat, coins, bits), answer (txid, height, time, vbytes, fee_sat,
-paid_back_sat), netted_sat, declined, as_of_height. Times are seconds since 1970; what is not known is null.";
+offer (txid, height, time, vbytes, fee_sat, coins, bits, data_bytes, locked_sat, timeout_height), answer (txid,
+height, time, vbytes, fee_sat, paid_back_sat, data_bytes), netted_sat, declined, as_of_height. Times are seconds since 1970; what is not known is null.";
 
 pub const SEAL: &str = "\
 The key is that of the newest block this home has followed, so `keyway sync` now and then. The message is one
@@ -174,9 +186,9 @@ Makes two homes and a ledger in --home (default: ./keyway-demo), runs the whole 
 Core's own validation, and fails if anything is not as it should be. The folder is kept.
 
 Example:
-  keyway demo --pay 0.005btc --answer-in amounts --home /tmp/demo
+  keyway demo --carrier all --home /tmp/demo
 
-JSON: chain, carrier, suite, answer_in, price_sat, negotiation, offer and answer (txid, height, time, vbytes,
+JSON: runs, one for each carrier, each: chain, carrier, suite, answer_in, price_sat, negotiation, offer and answer (txid, height, time, vbytes,
 fee_sat), initiator and responder (name, key, fingerprint, confirmed, paid_sat, fee_sat, and netted_sat of
 the responder; paid_sat is what went to the other side, fees apart), key (height, depth), sessions (height,
 direction, from, to, text, opened, eavesdropper_opened), eavesdropper (blocks, attempts, opened), home.";

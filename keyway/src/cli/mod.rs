@@ -94,6 +94,9 @@ pub enum Command {
     /// Pay a peer, with the offer of a key in the payment
     #[command(after_help = help::OFFER)]
     Offer(Offer),
+    /// Say what negotiating would cost, before anything is paid
+    #[command(after_help = help::COST)]
+    Cost(Cost),
     /// Follow the chain: see what came, answer offers as the policy says
     #[command(after_help = help::SYNC)]
     Sync,

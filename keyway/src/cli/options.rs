@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use keyway_chain::Chain;
 use keyway_protocol::card::Name;
-use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::message::{AnswerForm, Carrier, UnknownCarrier};
 use keyway_protocol::suite::Suite;
 use keyway_script::{Flags, UnknownFlag};
 
@@ -100,10 +100,11 @@ pub struct Terms {
     /// for]
     #[arg(long, value_name = "SUITE")]
     pub suite: Option<Suite>,
-    /// How the offer rides: value (in the amounts of the payment)
+    /// How the messages ride: value (in the amounts of the payment), static (sealed beside it), or dynamic (beside a
+    /// payment that is locked until the offer is answered)
     #[arg(long, value_name = "CARRIER", default_value_t = Carrier::Value)]
     pub carrier: Carrier,
-    /// Where the answer rides: in sequence numbers costs nothing more, in amounts is the paper's way
+    /// Where an answer over the value carrier rides: in sequence numbers costs nothing more, in amounts is the paper's way
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = AnswerIn::Sequences)]
     pub answer_in: AnswerIn,
     /// Take the suite although the carrier has no room for it at a sensible price
@@ -147,6 +148,26 @@ pub struct Offer {
     /// How to negotiate.
     #[command(flatten)]
     pub terms: Terms,
+    /// Blocks after which a locked payment can go back [default: 144]
+    #[arg(long, value_name = "BLOCKS")]
+    pub timeout: Option<u32>,
+}
+
+/// `keyway cost`
+#[derive(Args, Debug)]
+pub struct Cost {
+    /// What the peer would be paid
+    #[arg(long, value_name = "AMOUNT")]
+    pub pay: Sats,
+    /// How to negotiate.
+    #[command(flatten)]
+    pub terms: Terms,
+    /// Satoshis for each virtual byte
+    #[arg(long, value_name = "SAT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub feerate: u32,
+    /// The chain
+    #[arg(long, value_name = "CHAIN", default_value = "regtest", value_parser = Chain::named)]
+    pub chain: Chain,
 }
 
 /// `keyway serve`
@@ -218,12 +239,46 @@ pub struct Demo {
     /// What the car pays the charger
     #[arg(long, value_name = "AMOUNT", default_value = "250000sat")]
     pub pay: Sats,
-    /// How to negotiate.
-    #[command(flatten)]
-    pub terms: Terms,
+    /// How the messages ride: value, static, dynamic, or all, one after the other
+    #[arg(long, value_name = "CARRIER", default_value = "value")]
+    pub carrier: Carriers,
+    /// Which key agreement: x25519, or x25519-mlkem768 against quantum computers [default: what the carrier has room
+    /// for]
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<Suite>,
+    /// Where an answer over the value carrier rides: in sequence numbers costs nothing more, in amounts is the
+    /// paper's way
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = AnswerIn::Sequences)]
+    pub answer_in: AnswerIn,
+    /// Take the suite although the carrier has no room for it at a sensible price
+    #[arg(long)]
+    pub force: bool,
     /// Replace the folder of an earlier demo
     #[arg(long)]
     pub fresh: bool,
+}
+
+impl Demo {
+    /// How to negotiate over one of the carriers.
+    pub fn terms(&self, carrier: Carrier) -> Terms {
+        Terms { suite: self.suite, carrier, answer_in: self.answer_in, force: self.force }
+    }
+}
+
+/// One carrier, or all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carriers(pub Vec<Carrier>);
+
+impl FromStr for Carriers {
+    type Err = UnknownCarrier;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCarrier> {
+        if name == "all" {
+            Ok(Self(Carrier::ALL.to_vec()))
+        } else {
+            name.parse().map(|carrier| Self(vec![carrier]))
+        }
+    }
 }
 
 /// `keyway completions`

@@ -2,6 +2,7 @@
 
 pub mod cards;
 mod chain;
+mod cost;
 mod generate;
 mod init;
 mod keys;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         Command::Fund(args) => chain::fund(&global, &args, ui),
         Command::Mine(args) => chain::mine(&global, &args, ui),
         Command::Serve(args) => serve::run(&global, &args, ui),
+        Command::Cost(args) => cost::run(&args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
         Command::Script { action } => script::script(&action, ui),
         Command::Demo(args) => chain::demo(&global, &args, ui),

@@ -7,7 +7,7 @@ use crate::cli::Offer;
 use crate::context::Context;
 use crate::error::Error;
 use crate::progress;
-use crate::render::json::answer_in;
+use crate::render::json::{CarriageJson, answer_in};
 use crate::render::negotiation::{costs, ends, short, spread};
 use crate::ui::Ui;
 
@@ -22,8 +22,8 @@ struct Offered {
     txid: String,
     vbytes: u64,
     fee_sat: u64,
-    coins: usize,
-    bits: u32,
+    #[serde(flatten)]
+    carriage: CarriageJson,
 }
 
 /// `keyway offer`
@@ -36,12 +36,13 @@ pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error
         carrier: args.terms.carrier,
         form: args.terms.answer_in.into(),
         force: args.terms.force,
+        timeout: args.timeout,
     };
     let (party, ledger) = context.party_and_ledger()?;
     progress::sync(ui, party, ledger)?;
     let sent = party.offer(ledger, &request)?;
     ui.data(&json(&request, &sent), |_| {
-        let message = spread(sent.layout.outputs(), sent.layout.bits().get(), request.price);
+        let message = spread(sent.carriage, request.price);
         let spent = costs(keyway_node::Costs { vbytes: sent.vbytes, fee: Some(sent.fee) });
         format!(
             "negotiation {}  offer {} to {peer}\n  {message}\n  {spent}",
@@ -59,12 +60,11 @@ fn json(request: &OfferRequest, sent: &OfferSent) -> Offered {
         peer: request.peer.clone(),
         suite: request.suite.to_string(),
         carrier: request.carrier.to_string(),
-        answer_in: answer_in(request.form),
+        answer_in: answer_in(request.carrier, request.form),
         price_sat: request.price.to_sat(),
         txid: sent.txid.to_string(),
         vbytes: sent.vbytes,
         fee_sat: sent.fee.to_sat(),
-        coins: sent.layout.outputs(),
-        bits: sent.layout.bits().get(),
+        carriage: sent.carriage.into(),
     }
 }

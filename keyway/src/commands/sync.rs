@@ -38,6 +38,8 @@ pub struct EventJson {
     pub offers: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fee_sat: Option<u64>,
 }
 
 /// `keyway sync`
@@ -108,6 +110,13 @@ impl Teller {
             Event::Split(txid) => {
                 format!("split a coin in {}, so that offers find confirmed ones", ends(txid))
             }
+            Event::RefundSent { id, txid } => {
+                format!("{}  nobody answered: the payment comes back in {}", short(id), ends(txid))
+            }
+            Event::FeeRaised { id, txid, fee } => {
+                format!("{}  the answer pays {} now, in {}", short(id), sat(*fee), ends(txid))
+            }
+            Event::CardRenewed => "the card was renewed: give peers the new one, `keyway card`".to_owned(),
             Event::Refused { txid, why } => format!("the ledger refused {}: {}", ends(txid), one_line(why)),
         }
     }
@@ -137,6 +146,15 @@ impl Teller {
             Event::Split(txid) => {
                 EventJson { event: "split", txid: Some(txid.to_string()), ..EventJson::default() }
             }
+            Event::RefundSent { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("refund-sent", id) }
+            }
+            Event::FeeRaised { id, txid, fee } => EventJson {
+                txid: Some(txid.to_string()),
+                fee_sat: Some(fee.to_sat()),
+                ..of("fee-raised", id)
+            },
+            Event::CardRenewed => EventJson { event: "card-renewed", ..EventJson::default() },
             Event::Refused { txid, why } => EventJson {
                 event: "refused",
                 txid: Some(txid.to_string()),

@@ -66,7 +66,7 @@ pub fn all(
     (initiator.confirmed && responder.confirmed).or_broken("a side has not seen the other's confirmation")?;
     same_transactions(initiator, responder, seen)
         .or_broken("the sides and the chain show different transactions")?;
-    (seen.run.price() == initiator.price && initiator.price == responder.price)
+    (seen.price == initiator.price && initiator.price == responder.price)
         .or_broken("the offer's coins are not the price")?;
     let (netted, (_, answer_fee)) = (netted(responder)?, fees(initiator, responder)?);
     (seen.netted == netted && seen.netted + seen.paid_back + answer_fee == initiator.price)
@@ -82,7 +82,7 @@ fn same_transactions(initiator: &NegotiationView, responder: &NegotiationView, s
     let offer = |view: &NegotiationView| view.offer.as_ref().map(|offer| offer.txid);
     let answer = |view: &NegotiationView| view.answer.as_ref().map(|answer| answer.txid);
     let [offers, answers] = [
-        [offer(initiator), offer(responder), Some(seen.run.anchor().txid)],
+        [offer(initiator), offer(responder), Some(seen.anchor.txid)],
         [answer(initiator), answer(responder), Some(seen.answer_txid)],
     ];
     offers.iter().all(|txid| *txid == offers[0]) && answers.iter().all(|txid| *txid == answers[0])

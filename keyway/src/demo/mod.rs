@@ -24,7 +24,7 @@ const DEFAULT_FOLDER: &str = "keyway-demo";
 /// One run for each carrier that was shown.
 #[derive(Serialize)]
 struct Demonstrated {
-    runs: [Story; 1],
+    runs: Vec<Story>,
 }
 
 /// Runs it and tells what happened.
@@ -38,10 +38,9 @@ pub fn run(global: &Global, args: &Demo, ui: &Ui) -> Result<(), Error> {
         None => Folder::prepare_unused(Path::new(DEFAULT_FOLDER))?,
     };
     match play::play(&folder, args, ui) {
-        Ok(story) => ui.data(&Demonstrated { runs: [story] }, |demo| {
-            let stories = demo.runs.iter().map(|story| timeline::text(story, ui.paint(), ui.width()));
-            stories.collect::<Vec<_>>().join("\n\n")
-        }),
+        Ok(runs) => {
+            ui.data(&Demonstrated { runs }, |demo| timeline::text(&demo.runs, ui.paint(), ui.width()))
+        }
         Err(error) => {
             // What was refused leaves nothing to look at; what failed may be looked into.
             if error.kind() == Kind::Refused {

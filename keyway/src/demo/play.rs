@@ -15,7 +15,7 @@ use keyway_protocol::sealing::Sealed;
 use super::checks::{self, Ensure};
 use super::folder::Folder;
 use super::story::{Eavesdropping, KeyPlace, Session, Side, Story};
-use crate::cli::Demo;
+use crate::cli::{Demo, Terms};
 use crate::eavesdropper::{Eavesdropper, Outcome, Seen};
 use crate::error::Error;
 use crate::render::json::{AnswerJson, OfferJson, answer_in};
@@ -33,26 +33,20 @@ pub struct Stage<'a> {
     pub ledger: Embedded,
     pub car: Party,
     pub charger: Party,
+    /// Somebody with a home, both cards and the whole chain.
+    third: Option<Party>,
 }
 
-/// Plays it from the first block to the last message.
+/// Plays it from the first block to the last message, over one carrier after the other.
 ///
 /// # Errors
 /// Anything that is not as it should be.
-pub fn play(folder: &Folder, args: &Demo, ui: &Ui) -> Result<Story, Error> {
+pub fn play(folder: &Folder, args: &Demo, ui: &Ui) -> Result<Vec<Story>, Error> {
     let mut stage = Stage::set(folder, ui)?;
     stage.exchange_cards()?;
     let coins = (args.pay.0 + MARGIN) * faucet::COINS;
     faucet::fund(ui, &stage.ledger, &stage.car.key().script(), coins)?;
-    let sent = stage.offer(args)?;
-    stage.mine()?;
-    stage.answer(&sent)?;
-    stage.mine()?;
-    let key = stage.wait_for_key(&sent.id)?;
-    let first = stage.send(Role::Initiator, FROM_CAR)?;
-    stage.mine()?;
-    let second = stage.send(Role::Responder, FROM_CHARGER)?;
-    stage.finish(folder, sent.id, key, [first, second])
+    args.carrier.0.iter().map(|carrier| stage.negotiate(folder, args, &args.terms(*carrier))).collect()
 }
 
 /// A message that arrived.
@@ -67,7 +61,7 @@ impl<'a> Stage<'a> {
         let birthday = keyway_node::birthday(&ledger)?;
         let car = party(&folder.car(), "car", birthday)?;
         let charger = party(&folder.charger(), "charger", birthday)?;
-        Ok(Self { ui, ledger, car, charger })
+        Ok(Self { ui, ledger, car, charger, third: None })
     }
 
     /// As text, as two people would.
@@ -78,20 +72,33 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn offer(&mut self, args: &Demo) -> Result<OfferSent, Error> {
+    fn negotiate(&mut self, folder: &Folder, args: &Demo, terms: &Terms) -> Result<Story, Error> {
+        let sent = self.offer(args.pay.0, terms)?;
+        self.mine()?;
+        self.answer(&sent)?;
+        self.mine()?;
+        let key = self.wait_for_key(&sent.id)?;
+        let first = self.send(Role::Initiator, FROM_CAR)?;
+        self.mine()?;
+        let second = self.send(Role::Responder, FROM_CHARGER)?;
+        self.finish(folder, sent.id, key, [first, second])
+    }
+
+    fn offer(&mut self, price: Amount, terms: &Terms) -> Result<OfferSent, Error> {
         progress::sync(self.ui, &mut self.car, &self.ledger)?;
         let before = self.car.status()?.balance.spendable;
         let request = OfferRequest {
             peer: self.charger.name().to_string(),
-            price: args.pay.0,
-            suite: args.terms.suite(),
-            carrier: args.terms.carrier,
-            form: args.terms.answer_in.into(),
-            force: args.terms.force,
+            price,
+            suite: terms.suite(),
+            carrier: terms.carrier,
+            form: terms.answer_in.into(),
+            force: terms.force,
+            timeout: None,
         };
         let sent = self.car.offer(&self.ledger, &request)?;
         let after = self.car.status()?.balance.spendable;
-        (before == after + args.pay.0 + sent.fee).or_broken("the car paid other than price and fee")?;
+        (before == after + price + sent.fee).or_broken("the car paid other than price and fee")?;
         Ok(sent)
     }
 
@@ -161,7 +168,7 @@ impl<'a> Stage<'a> {
     }
 
     fn finish(
-        mut self,
+        &mut self,
         folder: &Folder,
         id: NegotiationId,
         key: Block,
@@ -207,11 +214,15 @@ impl<'a> Stage<'a> {
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         let genesis = BlockRef::new(Height::GENESIS, self.ledger.chain().genesis());
-        let mut third = party(&folder.eavesdropper(), "eavesdropper", Block { at: genesis, time: 0 })?;
+        let third = match self.third.take() {
+            Some(third) => third,
+            None => party(&folder.eavesdropper(), "eavesdropper", Block { at: genesis, time: 0 })?,
+        };
+        let third = self.third.insert(third);
         for card in [self.car.card(), self.charger.card()] {
             third.add_peer(reread(card)?)?;
         }
-        progress::sync(self.ui, &mut third, &self.ledger)?;
+        progress::sync(self.ui, third, &self.ledger)?;
         for (message, opened) in messages.iter().zip(&mut outcome.opened) {
             outcome.attempts += 1;
             *opened |= third.open_sealed(message, b"", true).is_ok();
@@ -250,7 +261,7 @@ impl<'a> Stage<'a> {
             chain: self.ledger.chain().name().to_owned(),
             carrier: initiator.carrier.to_string(),
             suite: initiator.suite.to_string(),
-            answer_in: answer_in(initiator.form),
+            answer_in: answer_in(initiator.carrier, initiator.form),
             price_sat: initiator.price.to_sat(),
             negotiation: initiator.id.to_string(),
             offer: OfferJson::from(offer),
@@ -269,6 +280,8 @@ impl<'a> Stage<'a> {
                 opened: outcome.opened.iter().filter(|opened| **opened).count(),
             },
             home: folder.dir().display().to_string(),
+            carriage: offer.carriage,
+            form: initiator.form,
         })
     }
 }

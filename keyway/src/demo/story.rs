@@ -1,5 +1,7 @@
 //! What happened in a demo: told as JSON, and as a timeline for people.
 
+use keyway_node::Carriage;
+use keyway_protocol::message::AnswerForm;
 use serde::Serialize;
 
 use crate::render::json::{AnswerJson, OfferJson};
@@ -21,6 +23,11 @@ pub struct Story {
     pub sessions: Vec<Session>,
     pub eavesdropper: Eavesdropping,
     pub home: String,
+    /// How the offer was carried, and where the answer rode, for the text.
+    #[serde(skip)]
+    pub carriage: Carriage,
+    #[serde(skip)]
+    pub form: AnswerForm,
 }
 
 /// One party, and what it paid and got.

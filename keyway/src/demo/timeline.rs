@@ -1,7 +1,6 @@
 //! The story for people: one idea a line, time runs downwards.
 
 use bitcoin::Amount;
-use keyway_protocol::message::AnswerForm;
 
 use super::story::{Session, Side, Story};
 use crate::amount::{grouped, sat};
@@ -18,11 +17,37 @@ const INDENT: usize = 4;
 /// Characters of a negotiation's id that name the demo's only one.
 const PREFIX: usize = 4;
 
-/// The whole story.
-pub fn text(story: &Story, paint: Paint, width: usize) -> String {
-    let page = Page { story, paint, width };
-    let parts = [page.head(), page.parties(), page.key_story(), page.messages(), page.end()];
+/// All that happened: one story after the other, what each cost beside the others, and where it is kept.
+pub fn text(stories: &[Story], paint: Paint, width: usize) -> String {
+    let pages: Vec<Page<'_>> = stories.iter().map(|story| Page { story, paint, width }).collect();
+    let mut parts: Vec<String> = pages.iter().map(Page::told).collect();
+    if pages.len() > 1 {
+        parts.push(comparison(stories, paint));
+    }
+    parts.extend(pages.last().map(Page::end));
     parts.join("\n\n")
+}
+
+/// What the carriers cost, side by side.
+fn comparison(stories: &[Story], paint: Paint) -> String {
+    let head = ["carrier", "suite", "offer", "answer", "payee nets"].map(str::to_owned);
+    let row = |story: &Story| {
+        [
+            story.carrier.clone(),
+            story.suite.clone(),
+            format!("{}\u{a0}vB", grouped(story.offer.place.vbytes)),
+            format!("{}\u{a0}vB", grouped(story.answer.place.vbytes)),
+            sat(Amount::from_sat(story.responder.netted_sat.unwrap_or_default())),
+        ]
+    };
+    let rows: Vec<[String; 5]> = std::iter::once(head).chain(stories.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(cell)).max();
+    let line = |(nth, row): (usize, &[String; 5])| {
+        let cells = row.iter().enumerate().map(|(at, cell)| pad(cell, width(at).unwrap_or_default()));
+        let line = format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned();
+        if nth == 0 { paint.dim(&line) } else { line }
+    };
+    rows.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
 struct Page<'a> {
@@ -41,6 +66,10 @@ struct Row<'a> {
 }
 
 impl Page<'_> {
+    fn told(&self) -> String {
+        [self.head(), self.parties(), self.key_story(), self.messages()].join("\n\n")
+    }
+
     fn head(&self) -> String {
         let Story { chain, suite, carrier, .. } = self.story;
         let name = self.paint.bold("Keyway");
@@ -69,14 +98,14 @@ impl Page<'_> {
     }
 
     fn offer(&self) -> Row<'_> {
-        let Story { offer, initiator, price_sat, .. } = self.story;
+        let Story { offer, initiator, price_sat, carriage, .. } = self.story;
         Row {
             height: offer.place.height.unwrap_or_default(),
             time: offer.place.time.unwrap_or_default(),
             what: "offer",
             id: Some(ends(&offer.txid)),
             lines: vec![
-                spread(offer.coins, offer.bits, Amount::from_sat(*price_sat)),
+                spread(*carriage, Amount::from_sat(*price_sat)),
                 format!(
                     "{} · paid\u{a0}by\u{a0}{}",
                     costs(offer.place.vbytes, initiator.fee_sat),
@@ -87,9 +116,7 @@ impl Page<'_> {
     }
 
     fn answer(&self) -> Row<'_> {
-        let Story { offer, answer, responder, .. } = self.story;
-        let form =
-            if self.story.answer_in == "amounts" { AnswerForm::Amounts } else { AnswerForm::Sequences };
+        let Story { carriage, form, answer, responder, .. } = self.story;
         let netted = sat(Amount::from_sat(responder.netted_sat.unwrap_or_default()));
         Row {
             height: answer.place.height.unwrap_or_default(),
@@ -97,7 +124,7 @@ impl Page<'_> {
             what: "answer",
             id: Some(ends(&answer.txid)),
             lines: vec![
-                collects(offer.coins, form, Amount::from_sat(answer.paid_back_sat)),
+                collects(*carriage, *form, Amount::from_sat(answer.paid_back_sat), answer.data_bytes),
                 format!(
                     "{} · {}\u{a0}nets\u{a0}{}",
                     costs(answer.place.vbytes, responder.fee_sat),

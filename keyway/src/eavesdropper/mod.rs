@@ -83,15 +83,19 @@ impl<'a> Eavesdropper<'a> {
     /// Every 32 bytes that stand in public, and what they give with secrets of his own.
     fn guesses(&self) -> Vec<[u8; 32]> {
         let seen = self.seen;
-        let (a, b) = (seen.offer.share(), seen.answer.share());
-        let tag = seen.answer.tag();
-        let mut guesses = vec![[0; 32], [0xff; 32], seen.transcript(), *seen.context().id().as_bytes()];
-        guesses.extend([a, b].into_iter().filter_map(|share| <[u8; 32]>::try_from(share).ok()));
+        let mut guesses = vec![[0; 32], [0xff; 32], *seen.context().id().as_bytes()];
+        guesses.extend(seen.transcript());
+        let (a, b) = seen.shares();
+        guesses.extend(seen.public_keys());
         guesses.extend(
             [[a, b].concat(), [b, a].concat()].map(|both| -> [u8; 32] { Sha256::digest(both).into() }),
         );
-        guesses.extend(<[u8; 32]>::try_from([*tag.as_bytes(), *tag.as_bytes()].concat()));
-        guesses.push(seen.run.anchor().txid.to_byte_array());
+        if let Some(answer) = &seen.answer {
+            let tag = *answer.tag().as_bytes();
+            guesses.extend(<[u8; 32]>::try_from([tag, tag].concat()));
+        }
+        guesses.extend(seen.payment_secret.iter().flat_map(schedule::from_payment_secret));
+        guesses.push(seen.anchor.txid.to_byte_array());
         guesses.push(seen.answer_txid.to_byte_array());
         for party in [&seen.initiator, &seen.responder] {
             let (x, _) = party.key.to_public_key().x_only_public_key();
@@ -105,9 +109,8 @@ impl<'a> Eavesdropper<'a> {
     /// What his own secrets, and secrets that anybody can guess, give with every public key there is.
     fn diffie_hellman(&self) -> Vec<[u8; 32]> {
         let seen = self.seen;
-        let (a, b) = (seen.offer.share(), seen.answer.share());
-        let keys = [a, b, &seen.initiator.sealing, &seen.responder.sealing];
-        let keys: Vec<[u8; 32]> = keys.into_iter().filter_map(|key| key.try_into().ok()).collect();
+        let keys = [seen.initiator.sealing, seen.responder.sealing];
+        let keys: Vec<[u8; 32]> = keys.into_iter().chain(seen.public_keys()).collect();
         let own = [*self.sealing.as_secret().expose(), *self.secret.as_secret().expose(), [0; 32], [1; 32]];
         let scalars = own.into_iter().chain(keys.iter().copied());
         scalars.flat_map(|scalar| keys.iter().map(move |key| x25519_dalek::x25519(scalar, *key))).collect()
@@ -115,7 +118,13 @@ impl<'a> Eavesdropper<'a> {
 
     /// The guess in the place of the shared secret, of prk, of mk, and of the chain key of each message's block.
     fn try_as_every_key(&mut self, guess: &[u8; 32]) {
-        self.try_mk(&schedule::mk_from_shared(&self.seen.transcript(), guess));
+        if let Some(transcript) = self.seen.transcript() {
+            self.try_mk(&schedule::mk_from_shared(&transcript, guess));
+            // Beside what the published secret gives, in the place of the first secret.
+            for first in self.seen.payment_secret.iter().flat_map(schedule::from_payment_secret) {
+                self.try_mk(&schedule::mk_from_shared(&transcript, &[first, *guess].concat()));
+            }
+        }
         self.try_mk(&schedule::mk_from_prk(guess));
         let guess = Secret::fill_with(|bytes| *bytes = *guess);
         self.try_mk(&guess);
@@ -159,16 +168,16 @@ impl<'a> Eavesdropper<'a> {
     /// The responder's side: gives a key, of which only he himself knows.
     fn answer(&mut self, context: Context) -> Option<Agreed> {
         self.outcome.attempts += 1;
-        let received = Received::new(context, self.seen.offer.clone(), self.seen.run.anchor());
+        let received = Received::new(context, self.seen.offer.clone()?, self.seen.anchor);
         received.answer(&self.secret).ok().map(|(_, agreed)| agreed)
     }
 
     /// The initiator's side: the answer's tag must refuse him.
     fn handle(&mut self, context: Context) -> Option<Agreed> {
         self.outcome.attempts += 1;
-        let offer = &self.seen.offer;
+        let (offer, answer) = (self.seen.offer.as_ref()?, self.seen.answer.as_ref()?);
         let draft = Draft::new(context, offer.suite(), offer.form(), &self.secret);
-        let agreed = draft.mined(self.seen.run.anchor().txid).handle(&self.seen.answer, &self.secret).ok();
+        let agreed = draft.mined(self.seen.anchor.txid).handle(answer, &self.secret).ok();
         self.outcome.agreed |= agreed.is_some();
         agreed
     }

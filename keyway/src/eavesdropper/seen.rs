@@ -2,6 +2,8 @@
 
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
+use keyway_carriers::script;
+use keyway_carriers::script::lock::{Opening, opening};
 use keyway_carriers::value::{self, MessageLen, Run};
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_ledger::{Hit, Ledger, LedgerError, Next, Watch};
@@ -22,14 +24,24 @@ pub struct Seen {
     pub initiator: Permanent,
     /// The responder's.
     pub responder: Permanent,
-    /// The offer's run of coins.
-    pub run: Run,
-    /// The offer.
-    pub offer: Offer,
+    /// How the messages ride.
+    pub carrier: Carrier,
+    /// The offer's first output to the responder.
+    pub anchor: OutPoint,
+    /// What the offer pays.
+    pub price: Amount,
+    /// The offer's bytes as they stand on the chain: sealed over the static carrier.
+    pub offer_bytes: Vec<u8>,
+    /// The offer, where it can be read.
+    pub offer: Option<Offer>,
     /// The coin that its input 0 spends.
     pub input0: OutPoint,
-    /// The answer.
-    pub answer: Answer,
+    /// The answer's bytes as they stand on the chain.
+    pub answer_bytes: Vec<u8>,
+    /// The answer, where it can be read.
+    pub answer: Option<Answer>,
+    /// t, which the answer published to open a locked payment.
+    pub payment_secret: Option<[u8; 32]>,
     /// Its transaction.
     pub answer_txid: Txid,
     /// Its block: the first of the key.
@@ -104,11 +116,11 @@ impl Seen {
         responder: Permanent,
     ) -> Result<Self, NotSeen> {
         let offers = hits.iter().rev().filter_map(|(_, hit)| offer_in(chain, hit, &initiator, &responder));
-        let (run, offer, input0) = offers.into_iter().next().ok_or(NotSeen::Missing("offer"))?;
-        let anchor = run.anchor();
+        let found = offers.into_iter().next().ok_or(NotSeen::Missing("offer"))?;
+        let anchor = found.carried.anchor();
         let spends = |hit: &Hit| hit.tx.input.iter().any(|input| input.previous_output == anchor);
         let (first, hit) = hits.iter().find(|(_, hit)| spends(hit)).ok_or(NotSeen::Missing("answer"))?;
-        let answer = answer_in(chain, hit, &run, &offer, &initiator).ok_or(NotSeen::Missing("answer"))?;
+        let answer_bytes = found.answer_in(chain, hit, &initiator).ok_or(NotSeen::Missing("answer"))?;
         let paid = |party: &Permanent| paid_to(&hit.tx, &party.key.script());
         Ok(Self {
             netted: paid(&responder),
@@ -118,10 +130,15 @@ impl Seen {
             blocks,
             initiator,
             responder,
-            run,
-            offer,
-            input0,
-            answer,
+            carrier: found.carrier,
+            anchor,
+            price: found.carried.price(),
+            offer_bytes: found.bytes,
+            offer: found.offer,
+            input0: found.input0,
+            answer: Answer::from_bytes(found.carrier, &answer_bytes).ok(),
+            answer_bytes,
+            payment_secret: payment_secret(&hit.tx).filter(|_| found.carrier == Carrier::Dynamic),
         })
     }
 
@@ -131,31 +148,49 @@ impl Seen {
             initiator: self.initiator.party_ref(),
             responder: self.responder.party_ref(),
             input0: self.input0,
-            carrier: Carrier::Value,
+            carrier: self.carrier,
         }
     }
 
-    /// th of PROTOCOL.md 8: a hash of public things alone.
-    pub fn transcript(&self) -> [u8; 32] {
-        let context = self.context();
-        let answer = self.answer.to_bytes();
-        let without_tag = answer.get(..answer.len() - self.answer.tag().as_bytes().len()).unwrap_or_default();
-        hash(
+    /// Both shares; of messages that cannot be read, all their bytes.
+    pub fn shares(&self) -> (&[u8], &[u8]) {
+        let offer = self.offer.as_ref().map_or(&self.offer_bytes[..], Offer::share);
+        let answer = self.answer.as_ref().map_or(&self.answer_bytes[..], Answer::share);
+        (offer, answer)
+    }
+
+    /// The keys of 32 bytes in the messages: the shares, or the ends of longer ones, where X-Wing has its X25519 part and
+    /// a letter the key that it was sealed with.
+    pub fn public_keys(&self) -> Vec<[u8; 32]> {
+        let (a, b) = self.shares();
+        let ends = |bytes: &[u8]| match bytes.len() {
+            32 => vec![bytes.first_chunk().copied()],
+            _ => vec![bytes.first_chunk().copied(), bytes.last_chunk().copied()],
+        };
+        [a, b].into_iter().flat_map(ends).flatten().collect()
+    }
+
+    /// th of PROTOCOL.md 8: a hash of public things alone, where the messages can be read.
+    pub fn transcript(&self) -> Option<[u8; 32]> {
+        let (context, offer, answer) = (self.context(), self.offer.as_ref()?, self.answer.as_ref()?);
+        let bytes = answer.to_bytes();
+        let without_tag = bytes.get(..bytes.len() - answer.tag().as_bytes().len()).unwrap_or_default();
+        Some(hash(
             "transcript",
             &[
                 context.chain().as_bytes(),
-                &[self.offer.suite().number()],
+                &[offer.suite().number()],
                 &[context.carrier.number()],
                 &context.initiator.key.to_bytes(),
                 &context.responder.key.to_bytes(),
                 &context.initiator.card_digest,
                 &context.responder.card_digest,
-                self.run.anchor().txid.as_byte_array(),
+                self.anchor.txid.as_byte_array(),
                 &outpoint_bytes(self.input0),
-                &self.offer.to_bytes(),
+                &offer.to_bytes(),
                 without_tag,
             ],
-        )
+        ))
     }
 }
 
@@ -189,24 +224,75 @@ fn authored(hit: &Hit) -> Option<Authored<'_>> {
     Authored::verify(&hit.tx, hit.input_zero.as_ref()?.value).ok()
 }
 
-fn offer_in(chain: &Chain, hit: &Hit, from: &Permanent, to: &Permanent) -> Option<(Run, Offer, OutPoint)> {
-    let authored = authored(hit).filter(|authored| authored.author() == from.key)?;
-    let run = value::run::read(chain, &authored, to.key).ok()??;
-    let offer = Offer::from_bytes(run.message()).ok()?;
-    Some((run, offer, authored.input0()))
+/// An offer's coins and bytes, to somebody without a secret.
+struct Found {
+    carrier: Carrier,
+    carried: Carried,
+    bytes: Vec<u8>,
+    offer: Option<Offer>,
+    input0: OutPoint,
 }
 
-fn answer_in(chain: &Chain, hit: &Hit, run: &Run, offer: &Offer, initiator: &Permanent) -> Option<Answer> {
-    let authored = authored(hit)?;
-    let coins: Vec<OutPoint> = run.outpoints().collect();
-    let len = MessageLen::new(Answer::len_of(offer.suite())).ok()?;
-    let bytes = match offer.form() {
-        AnswerForm::Sequences => value::sequences::read(&authored, &coins, len).ok()?,
-        AnswerForm::Amounts => {
-            value::amounts::read(chain, &authored, &coins, initiator.key, len).ok()?.message().to_vec()
+enum Carried {
+    Run(Run),
+    Beside(script::Payment),
+}
+
+impl Carried {
+    fn anchor(&self) -> OutPoint {
+        match self {
+            Self::Run(run) => run.anchor(),
+            Self::Beside(payment) => payment.anchor(),
         }
-    };
-    Answer::from_bytes(&bytes).ok()
+    }
+
+    fn price(&self) -> Amount {
+        match self {
+            Self::Run(run) => run.price(),
+            Self::Beside(payment) => payment.price(),
+        }
+    }
+}
+
+fn offer_in(chain: &Chain, hit: &Hit, from: &Permanent, to: &Permanent) -> Option<Found> {
+    let authored = authored(hit).filter(|authored| authored.author() == from.key)?;
+    let input0 = authored.input0();
+    if let Some(run) = value::run::read(chain, &authored, to.key).ok().flatten() {
+        let (carrier, bytes) = (Carrier::Value, run.message().to_vec());
+        let offer = Some(Offer::from_bytes(carrier, &bytes).ok()?);
+        return Some(Found { carrier, carried: Carried::Run(run), bytes, offer, input0 });
+    }
+    let payment = script::read_offer(&authored, to.key).ok()??;
+    let carrier = if payment.locked().is_some() { Carrier::Dynamic } else { Carrier::Static };
+    let bytes = payment.message().to_vec();
+    let offer = Offer::from_bytes(carrier, &bytes).ok();
+    Some(Found { carrier, carried: Carried::Beside(payment), bytes, offer, input0 })
+}
+
+impl Found {
+    fn answer_in(&self, chain: &Chain, hit: &Hit, initiator: &Permanent) -> Option<Vec<u8>> {
+        let authored = authored(hit)?;
+        let (Carried::Run(run), Some(offer)) = (&self.carried, &self.offer) else {
+            let Carried::Beside(payment) = &self.carried else { return None };
+            return script::read_answer(&authored, &payment.collected()).ok();
+        };
+        let coins: Vec<OutPoint> = run.outpoints().collect();
+        let len = MessageLen::new(Answer::len_of(offer.suite(), self.carrier)).ok()?;
+        match offer.form() {
+            AnswerForm::Sequences => value::sequences::read(&authored, &coins, len).ok(),
+            AnswerForm::Amounts => {
+                let read = value::amounts::read(chain, &authored, &coins, initiator.key, len).ok()?;
+                Some(read.message().to_vec())
+            }
+        }
+    }
+}
+
+fn payment_secret(tx: &Transaction) -> Option<[u8; 32]> {
+    tx.input.iter().find_map(|input| match opening(input) {
+        Opening::Collected(t) => Some(t),
+        Opening::Returned => None,
+    })
 }
 
 fn paid_to(tx: &Transaction, script: &ScriptBuf) -> Amount {

@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 use keyway_chain::Height;
-use keyway_node::{AnswerView, Block, Costs, NegotiationView, OfferView};
+use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView};
 use keyway_protocol::card::Card;
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::Role;
@@ -81,14 +81,41 @@ impl PlaceJson {
     }
 }
 
+/// How a message is carried; what does not apply is null.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CarriageJson {
+    pub coins: Option<usize>,
+    pub bits: Option<u32>,
+    pub data_bytes: Option<usize>,
+    pub locked_sat: Option<u64>,
+    pub timeout_height: Option<u32>,
+}
+
+impl From<Carriage> for CarriageJson {
+    fn from(carriage: Carriage) -> Self {
+        match carriage {
+            Carriage::Coins { coins, bits } => {
+                Self { coins: Some(coins), bits: Some(bits), ..Self::default() }
+            }
+            Carriage::Sealed { bytes } => Self { data_bytes: Some(bytes), ..Self::default() },
+            Carriage::Locked { bytes, amount, timeout } => Self {
+                data_bytes: Some(bytes),
+                locked_sat: Some(amount.to_sat()),
+                timeout_height: timeout.map(Height::to_u32),
+                ..Self::default()
+            },
+        }
+    }
+}
+
 /// An offer.
 #[derive(Clone, Debug, Serialize)]
 pub struct OfferJson {
     pub txid: String,
     #[serde(flatten)]
     pub place: PlaceJson,
-    pub coins: usize,
-    pub bits: u32,
+    #[serde(flatten)]
+    pub carriage: CarriageJson,
 }
 
 impl From<&OfferView> for OfferJson {
@@ -96,8 +123,7 @@ impl From<&OfferView> for OfferJson {
         Self {
             txid: offer.txid.to_string(),
             place: PlaceJson::new(offer.block, offer.costs),
-            coins: offer.coins,
-            bits: offer.bits,
+            carriage: offer.carriage.into(),
         }
     }
 }
@@ -109,6 +135,7 @@ pub struct AnswerJson {
     #[serde(flatten)]
     pub place: PlaceJson,
     pub paid_back_sat: u64,
+    pub data_bytes: Option<usize>,
 }
 
 impl From<&AnswerView> for AnswerJson {
@@ -117,6 +144,7 @@ impl From<&AnswerView> for AnswerJson {
             txid: answer.txid.to_string(),
             place: PlaceJson::new(answer.block, answer.costs),
             paid_back_sat: answer.paid_back.to_sat(),
+            data_bytes: answer.data,
         }
     }
 }
@@ -152,7 +180,7 @@ impl NegotiationJson {
             peer: view.peer.clone(),
             suite: view.suite.to_string(),
             carrier: view.carrier.to_string(),
-            answer_in: answer_in(view.form),
+            answer_in: answer_in(view.carrier, view.form),
             price_sat: view.price.to_sat(),
             state: view.state.name(),
             depth: view.depth.to_u32(),
@@ -182,10 +210,11 @@ pub const fn role(role: Role) -> &'static str {
     }
 }
 
-/// The name of where an answer rides, as `--answer-in` takes it.
-pub const fn answer_in(form: AnswerForm) -> &'static str {
-    match form {
-        AnswerForm::Sequences => "sequences",
-        AnswerForm::Amounts => "amounts",
+/// The name of where an answer rides: as `--answer-in` takes it, or `data`.
+pub const fn answer_in(carrier: Carrier, form: AnswerForm) -> &'static str {
+    match (carrier, form) {
+        (Carrier::Value, AnswerForm::Sequences) => "sequences",
+        (Carrier::Value, AnswerForm::Amounts) => "amounts",
+        _ => "data",
     }
 }

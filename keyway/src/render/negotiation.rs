@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use bitcoin::Amount;
-use keyway_node::{AnswerView, Block, Costs, NegotiationView, OfferView};
+use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::state::State;
@@ -36,21 +36,45 @@ pub fn costs(costs: Costs) -> String {
     }
 }
 
-/// What an answer does, by where it rides.
-pub fn collects(coins: usize, form: AnswerForm, paid_back: Amount) -> String {
-    match form {
-        AnswerForm::Sequences => {
+/// What an answer does, by how its offer was carried.
+pub fn collects(carriage: Carriage, form: AnswerForm, paid_back: Amount, data: Option<usize>) -> String {
+    let bytes = grouped(data.unwrap_or_default());
+    match (carriage, form) {
+        (Carriage::Coins { coins, .. }, AnswerForm::Sequences) => {
             format!("collects the {coins} coins; share and proof ride in their sequence numbers")
         }
-        AnswerForm::Amounts => {
+        (Carriage::Coins { coins, .. }, AnswerForm::Amounts) => {
             format!("collects the {coins} coins; share and proof ride in {} paid back", sat(paid_back))
+        }
+        (Carriage::Sealed { .. }, _) => {
+            format!("collects the coin; share and proof ride sealed in {bytes}\u{a0}bytes beside it")
+        }
+        (Carriage::Locked { .. }, _) => {
+            format!("opens the lock and collects; share and proof ride in {bytes}\u{a0}bytes beside it")
         }
     }
 }
 
-/// How an offer is spread: `26 coins, 13 bits each, together exactly 250 000 sat`.
-pub fn spread(coins: usize, bits: u32, price: Amount) -> String {
-    format!("{coins} coins, {bits}\u{a0}bits each, together exactly {}", sat(price))
+/// How an offer is carried: `26 coins, 13 bits each, together exactly 250 000 sat`.
+pub fn spread(carriage: Carriage, price: Amount) -> String {
+    match carriage {
+        Carriage::Coins { coins, bits } => {
+            format!("{coins} coins, {bits}\u{a0}bits each, together exactly {}", sat(price))
+        }
+        Carriage::Sealed { bytes } => {
+            format!("one coin of {}, the offer sealed in {}\u{a0}bytes beside it", sat(price), grouped(bytes))
+        }
+        Carriage::Locked { bytes, amount, timeout } => {
+            let until =
+                timeout.map_or_else(String::new, |height| format!(" until block\u{a0}{}", grouped(height)));
+            let beside = sat(price.checked_sub(amount).unwrap_or(Amount::ZERO));
+            format!(
+                "{} locked{until}, {beside} beside; the offer in {}\u{a0}bytes",
+                sat(amount),
+                grouped(bytes)
+            )
+        }
+    }
 }
 
 /// Where a key stands, in a few words.
@@ -87,8 +111,8 @@ pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> St
         lines.offer(offer, view.price);
     }
     if let Some(answer) = &view.answer {
-        let coins = view.offer.as_ref().map_or(0, |offer| offer.coins);
-        lines.answer(answer, coins, view.form);
+        let carriage = view.offer.as_ref().map(|offer| offer.carriage);
+        lines.answer(answer, carriage, view.form);
     }
     if let Some(netted) = netted(view) {
         lines.add("netted", &format!("{} by {to}", sat(netted)));
@@ -111,14 +135,16 @@ impl Lines {
     fn offer(&mut self, offer: &OfferView, price: Amount) {
         self.add("offer", &offer.txid.to_string());
         self.add("", &place(offer.block));
-        self.add("", &spread(offer.coins, offer.bits, price));
+        self.add("", &spread(offer.carriage, price));
         self.add("", &costs(offer.costs));
     }
 
-    fn answer(&mut self, answer: &AnswerView, coins: usize, form: AnswerForm) {
+    fn answer(&mut self, answer: &AnswerView, carriage: Option<Carriage>, form: AnswerForm) {
         self.add("answer", &answer.txid.to_string());
         self.add("", &place(answer.block));
-        self.add("", &collects(coins, form, answer.paid_back));
+        if let Some(carriage) = carriage {
+            self.add("", &collects(carriage, form, answer.paid_back, answer.data));
+        }
         self.add("", &costs(answer.costs));
     }
 }

@@ -127,6 +127,9 @@ pub fn name(event: &Event) -> &'static str {
         Event::NotAnswered { .. } => "not-answered",
         Event::Moved { .. } => "moved",
         Event::Split(_) => "split",
+        Event::RefundSent { .. } => "refund-sent",
+        Event::FeeRaised { .. } => "fee-raised",
+        Event::CardRenewed => "card-renewed",
         Event::Refused { .. } => "refused",
     }
 }

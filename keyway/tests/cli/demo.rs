@@ -68,6 +68,30 @@ fn the_answer_may_ride_in_amounts_paid_back() {
 }
 
 #[test]
+fn all_carriers_are_shown_one_after_the_other_and_cost_what_was_said_beforehand() {
+    let stage = Stage::new();
+    let told: Value = serde_json::from_str(&stage.ok("--json demo --carrier all")).unwrap();
+    let runs = told["runs"].as_array().unwrap();
+    let carriers: Vec<&str> = runs.iter().map(|run| run["carrier"].as_str().unwrap()).collect();
+    assert_eq!(carriers, ["value", "static", "dynamic"]);
+    for run in runs {
+        check(run, 250_000);
+        let command = format!("--json cost --pay 250000 --carrier {}", run["carrier"].as_str().unwrap());
+        let cost: Value = serde_json::from_str(&stage.ok(&command)).unwrap();
+        assert_eq!(cost["suite"], run["suite"]);
+        for (part, name) in [("offer", "vbytes"), ("answer", "vbytes")] {
+            let (said, is) = (cost[part][name].as_u64().unwrap(), run[part][name].as_u64().unwrap());
+            // Signatures are a byte shorter now and then, and the value carrier's answer has many.
+            assert!(said >= is && said - is <= 1 + is / 200, "{part} of {command}: {said}, was {is}");
+        }
+        let (said, is) = (&cost["netted_sat"], &run["responder"]["netted_sat"]);
+        assert!(said.as_u64().unwrap().abs_diff(is.as_u64().unwrap()) <= 10, "{said}, was {is}");
+    }
+    let text = stage.ok("demo --carrier dynamic --suite x25519 --home other");
+    assert!(text.contains("locked until block"), "{text}");
+}
+
+#[test]
 fn one_satoshi_below_the_least_price_is_refused_and_leaves_nothing_behind() {
     let stage = Stage::new();
     for args in [format!("demo --pay {}", LEAST - 1), format!("demo --home X --pay {}", LEAST - 1)] {

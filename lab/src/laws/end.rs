@@ -37,7 +37,7 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
     let lasts = match view.state {
         State::Active | State::Superseded | State::Expired => true,
         // Between honest parties nothing declines, but a copied home competes with the original.
-        State::Declined => !honest_peer || copied,
+        State::Declined | State::Refunded | State::PaidUnanswered => !honest_peer || copied,
         // Only an attacker leaves an offer unanswered, and only one whose coin was taken away cannot be mined.
         State::Offered => !honest_peer || cannot_be_mined(world, view) || world.was_refused(view.id),
         // A copy that did not make the answer never had its secret.

@@ -7,7 +7,7 @@ use keyway_carriers::value;
 use keyway_chain::Chain;
 use keyway_node::{NegotiationView, SealedMessage};
 use keyway_protocol::authorship::Authored;
-use keyway_protocol::message::{Answer, AnswerForm, Offer};
+use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
 use keyway_protocol::sealing::StreamId;
 
@@ -66,7 +66,7 @@ fn offered_share(people: &People, authored: &Authored<'_>) -> Option<Vec<u8>> {
     let run = others
         .filter(|person| pays(&person.script()))
         .find_map(|person| value::run::read(&chain, authored, person.key()).ok().flatten())?;
-    Some(Offer::from_bytes(run.message()).ok()?.share().to_vec())
+    Some(Offer::from_bytes(Carrier::Value, run.message()).ok()?.share().to_vec())
 }
 
 /// The share of an answer in sequence numbers: those in amounts are derived in the same way.
@@ -76,12 +76,12 @@ fn answered_share(people: &People, sim: &Sim, authored: &Authored<'_>) -> Option
     let offer_coin = sim.output(&offer_tx.input.first()?.previous_output)?;
     let offer = Authored::verify(&offer_tx, offer_coin.value).ok()?;
     let run = value::run::read(&Chain::regtest(), &offer, authored.author()).ok()??;
-    let message = Offer::from_bytes(run.message()).ok()?;
+    let message = Offer::from_bytes(Carrier::Value, run.message()).ok()?;
     if message.form() != AnswerForm::Sequences || people.owner(&authored.author().script()).is_none() {
         return None;
     }
     let outpoints: Vec<OutPoint> = run.outpoints().collect();
-    let len = value::MessageLen::new(Answer::len_of(message.suite())).ok()?;
+    let len = value::MessageLen::new(Answer::len_of(message.suite(), Carrier::Value)).ok()?;
     let bytes = value::sequences::read(authored, &outpoints, len).ok()?;
-    Some(Answer::from_bytes(&bytes).ok()?.share().to_vec())
+    Some(Answer::from_bytes(Carrier::Value, &bytes).ok()?.share().to_vec())
 }

@@ -176,7 +176,7 @@ impl World<'_> {
         let fee = attacker.next_fee().min(Amount::from_sat(100_000));
         let mut answer = to_itself(mallory, &taken, fee)?;
         if kind > 1 {
-            let message = Offer::from_bytes(run.message()).ok()?;
+            let message = Offer::from_bytes(Carrier::Value, run.message()).ok()?;
             let context = Context {
                 initiator: people.cards.get(initiator)?.permanent().party_ref(),
                 responder: people.cards.get(MALLORY)?.permanent().party_ref(),

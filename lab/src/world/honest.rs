@@ -67,6 +67,7 @@ impl World<'_> {
             carrier: Carrier::Value,
             form,
             force: false,
+            timeout: None,
         }
     }
 

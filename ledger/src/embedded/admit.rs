@@ -31,6 +31,8 @@ pub(super) struct Ground<'a> {
     pub(super) pool: &'a Pool,
     /// Whether transactions are held to the rule of OP_EXPONENT; without it nothing with the opcode is taken.
     pub(super) enforcing: bool,
+    /// The limit of data outputs.
+    pub(super) most_data: usize,
 }
 
 /// A transaction that may join, and those that leave for it.
@@ -47,7 +49,7 @@ impl Ground<'_> {
         if tx.is_coinbase() {
             return Err(reject("coinbase"));
         }
-        policy::check_form(&tx, self.chain)?;
+        policy::check_form(&tx, self.chain, self.most_data)?;
         self.check_lock_time(&tx)?;
         self.check_news(&tx)?;
         let coins = self.coins_of(&tx)?;

@@ -66,6 +66,15 @@ impl Embedded {
         Ok(Self { chain, state: Mutex::new(state), moved: Condvar::new(), held })
     }
 
+    /// Relays data outputs of at most so many bytes of script: 83 makes it behave like an older node.
+    ///
+    /// # Errors
+    /// See clause 11 of [`Ledger`]'s contract.
+    pub fn relay_data(&self, most: usize) -> Result<(), LedgerError> {
+        self.state()?.most_data = most;
+        Ok(())
+    }
+
     /// Its folder, as an absolute path.
     pub fn folder(&self) -> &Path {
         self.held.folder()

@@ -13,7 +13,8 @@ use crate::Coin;
 const MAX_WEIGHT: u64 = 400_000;
 const MIN_BASE_SIZE: usize = 65;
 const MAX_SCRIPT_SIG: usize = 1_650;
-const MAX_DATA_CARRIER: usize = 100_000;
+/// Most bytes of data outputs that a transaction may have, where nothing else is asked for.
+pub(super) const MAX_DATA_CARRIER: usize = 100_000;
 const MAX_P2SH_SIGOPS: usize = 15;
 const MAX_LEGACY_SIGOPS: usize = 2_500;
 const MAX_SIGOPS_COST: u64 = 80_000 / 5;
@@ -40,8 +41,8 @@ impl Reject {
     }
 }
 
-/// Checks that need nothing but the transaction.
-pub(super) fn check_form(tx: &Transaction, chain: &Chain) -> Result<(), Reject> {
+/// Checks that need nothing but the transaction; `most_data` is the limit of data outputs.
+pub(super) fn check_form(tx: &Transaction, chain: &Chain, most_data: usize) -> Result<(), Reject> {
     if !(1..=3).contains(&tx.version.0) {
         return Err(reject("version").because(format!("{}", tx.version.0)));
     }
@@ -49,7 +50,7 @@ pub(super) fn check_form(tx: &Transaction, chain: &Chain) -> Result<(), Reject> 
         return Err(reject("tx-size").because(format!("weight {} > {MAX_WEIGHT}", tx.weight().to_wu())));
     }
     tx.input.iter().try_for_each(check_script_sig)?;
-    check_outputs(tx, chain)?;
+    check_outputs(tx, chain, most_data)?;
     if tx.base_size() < MIN_BASE_SIZE {
         return Err(reject("tx-size-small").because(format!("{} < {MIN_BASE_SIZE} bytes", tx.base_size())));
     }
@@ -66,7 +67,7 @@ fn check_script_sig(input: &TxIn) -> Result<(), Reject> {
     Ok(())
 }
 
-fn check_outputs(tx: &Transaction, chain: &Chain) -> Result<(), Reject> {
+fn check_outputs(tx: &Transaction, chain: &Chain, most_data: usize) -> Result<(), Reject> {
     let mut data = 0;
     for (vout, output) in tx.output.iter().enumerate() {
         match Form::of(&output.script_pubkey) {
@@ -75,8 +76,8 @@ fn check_outputs(tx: &Transaction, chain: &Chain) -> Result<(), Reject> {
             _ => {}
         }
     }
-    if data > MAX_DATA_CARRIER {
-        return Err(reject("datacarrier").because(format!("{data} bytes > {MAX_DATA_CARRIER}")));
+    if data > most_data {
+        return Err(reject("datacarrier").because(format!("{data} bytes > {most_data}")));
     }
     for (vout, output) in tx.output.iter().enumerate() {
         let least = dust_limit(&output.script_pubkey, chain);

@@ -13,6 +13,7 @@ use super::blocks::Blocks;
 use super::coins::Coins;
 use super::kernel::{Engine, Verdict};
 use super::log::{Extent, Log};
+use super::policy::MAX_DATA_CARRIER;
 use super::pool::Pool;
 use super::record::{Record, Step};
 use super::rule::Spent;
@@ -28,6 +29,8 @@ pub(super) struct State {
     pub(super) pool: Pool,
     /// Whether blocks and transactions are held to the rule of OP_EXPONENT.
     pub(super) enforcing: bool,
+    /// The limit of data outputs in what it relays.
+    pub(super) most_data: usize,
     log: Log,
     folder: PathBuf,
     /// Started when the first block is to be judged: most commands never need it.
@@ -61,6 +64,7 @@ impl State {
             coins: Coins::default(),
             pool: Pool::default(),
             enforcing: replay.enforcing,
+            most_data: MAX_DATA_CARRIER,
             log,
             folder: folder.to_owned(),
             engine: None,
@@ -97,13 +101,8 @@ impl State {
     }
 
     pub(super) fn ground(&self) -> Ground<'_> {
-        Ground {
-            chain: &self.chain,
-            blocks: &self.blocks,
-            coins: &self.coins,
-            pool: &self.pool,
-            enforcing: self.enforcing,
-        }
+        let Self { chain, blocks, coins, pool, enforcing, most_data, .. } = self;
+        Ground { chain, blocks, coins, pool, enforcing: *enforcing, most_data: *most_data }
     }
 
     /// A known block's bytes.
@@ -311,10 +310,11 @@ impl State {
         }
         self.engine = None;
         self.log.cut_unsynced()?;
-        *self = Self::read(&self.folder, &self.chain).map_err(|e| match e {
+        let read = Self::read(&self.folder, &self.chain).map_err(|e| match e {
             OpenError::Ledger(e) => e,
             other => LedgerError::Engine { what: other.to_string() },
         })?;
+        *self = Self { most_data: self.most_data, ..read };
         Ok(())
     }
 

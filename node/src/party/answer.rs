@@ -1,16 +1,21 @@
 //! Answering: collecting an offer's coins in the transaction that carries the answer.
 
-use bitcoin::{FeeRate, OutPoint};
+use bitcoin::{FeeRate, Sequence, TxOut};
+use keyway_carriers::script::data;
 use keyway_carriers::value;
+use keyway_chain::Chain;
 use keyway_ledger::{BroadcastError, Ledger};
+use keyway_protocol::identity::PartyKey;
 use keyway_protocol::message::AnswerForm;
-use keyway_protocol::negotiation::{NegotiationId, Received, Role};
+use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Anchor, OfferPlace, State};
 
+use super::offer::impossible;
 use super::{Event, Party, take_secret};
+use crate::carried::Carried;
 use crate::error::NodeError;
-use crate::reading::{OfferRead, Reading};
+use crate::reading::{OfferRead, Reader, Reading};
 use crate::store::{Purpose, Record, Sent};
 use crate::wallet::{self, MOST_UNCONFIRMED, Wallet};
 
@@ -21,13 +26,13 @@ impl Party {
         let mut found = Vec::new();
         let mut strangers = 0;
         for mined in self.history.in_order() {
-            let Some((author, run, offer)) = reader.offer_to_us(mined) else { continue };
+            let Some((author, carried, offer)) = reader.offer_to_us(mined) else { continue };
             let Some(input) = mined.tx.input.first() else { continue };
             let Some(peer) = self.peer_by_key(author) else {
                 strangers += 1;
                 continue;
             };
-            let carrier = keyway_protocol::message::Carrier::Value;
+            let carrier = offer.carrier();
             let id = reader.context(Role::Responder, peer, input.previous_output, carrier).id();
             if !self.records.contains_key(&id) {
                 found.push(Record {
@@ -39,7 +44,8 @@ impl Party {
                     carrier,
                     form: offer.form(),
                     input0: input.previous_output,
-                    price: run.price(),
+                    prekey: None,
+                    price: carried.price(),
                     state: State::Offered,
                     confirmed: None,
                     settled: None,
@@ -99,6 +105,7 @@ impl Party {
             && reading.facts.state(tip, policy.key_depth, None) == State::Offered
             && height.depth_under(tip) >= policy.offer_depth
             && record.price >= policy.least_price
+            && reading.offer.as_ref().and_then(OfferRead::timeout).is_none_or(|timeout| timeout > tip)
             && !self.history.unmined_sent().any(|sent| sent.purpose == Purpose::Answer(*id));
         open.then(|| Some((record.clone(), reading.offer.clone()?)))?
     }
@@ -110,12 +117,14 @@ impl Party {
         offer: &OfferRead,
         feerate: FeeRate,
     ) -> Result<Sent, NodeError> {
+        self.check_time(offer)?;
         let mut wallet = self.wallet()?;
         let (record, sent) = self.store_answer(record, offer, &mut wallet, feerate)?;
         self.records.insert(record.id, record);
         match self.dispatch(ledger, &sent) {
             Ok(()) => {
                 self.history.add_sent(sent.clone());
+                self.note_revealed(&sent)?;
                 Ok(sent)
             }
             Err(NodeError::Broadcast { source: BroadcastError::Ledger(error), .. }) => {
@@ -137,40 +146,70 @@ impl Party {
         feerate: FeeRate,
     ) -> Result<(Record, Sent), NodeError> {
         let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?.clone();
-        let context = self.reader().context(Role::Responder, &peer, record.input0, record.carrier);
+        let message = offer.message.as_ref().ok_or(NodeError::NotForUs(record.id))?;
+        let locked = self.locked_payment(record, &peer, offer)?;
         let known = self.negotiation_secret(&record.id)?.zip(record.secret_index);
+        let lock_time = self.lock_time(record.carrier);
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
-        let anchor = offer.run.anchor();
-        let binding =
-            value::Binding { chain, input0: anchor, author: identity.party(), recipient: record.peer };
-        let run: Vec<OutPoint> = offer.run.outpoints().collect();
+        let own = self.card.permanent().party_ref();
+        let (sealing, prekeys, history) = (&self.sealing, &self.prekeys, &self.history);
+        let reader = Reader { chain, own, sealing, prekeys, history };
         self.store.step(|store| {
             let (index, secret) = match known {
                 Some((secret, index)) => (index, secret),
                 None => take_secret(store, &record.id)?,
             };
-            let (answer, _) = Received::new(context, offer.message.clone(), anchor).answer(&secret)?;
-            let bytes = answer.to_bytes();
-            let wallet_error = |error: &dyn std::fmt::Display| NodeError::Wallet(error.to_string());
-            let outputs = match offer.message.form() {
-                AnswerForm::Sequences => Vec::new(),
-                AnswerForm::Amounts => {
-                    value::amounts::write(&binding, &bytes).map_err(|e| wallet_error(&e))?
+            let timestamp = lock_time.map_or(0, |at| at.to_consensus_u32());
+            let (bytes, _) = reader.make_answer(record, &peer, &secret, offer, message, timestamp)?;
+            let (tx, fee) = match &locked {
+                Some(locked) => locked.collect(identity, &bytes, locked.collecting_fee(feerate))?,
+                None => {
+                    let outputs = Outputs::of(&offer.carried, chain, own.key, record, &bytes)?;
+                    let run = offer.carried.collected();
+                    let mut draft = wallet.collect(&run, &outputs.paid, feerate, lock_time, &address)?;
+                    for (input, sequence) in draft.tx.input.iter_mut().zip(outputs.sequences) {
+                        input.sequence = sequence;
+                    }
+                    let fee = draft.fee();
+                    (wallet::sign(draft, identity)?, fee)
                 }
             };
-            let mut draft = wallet.collect(&run, &outputs, feerate, &address)?;
-            if offer.message.form() == AnswerForm::Sequences {
-                let sequences = value::sequences::write(&bytes, run.len()).map_err(|e| wallet_error(&e))?;
-                for (input, sequence) in draft.tx.input.iter_mut().zip(sequences) {
-                    input.sequence = sequence;
-                }
-            }
-            let fee = draft.fee();
-            let tx = wallet::sign(draft, identity)?;
             let record = Record { secret_index: Some(index), ..record.clone() };
             store.put_negotiation(&record)?;
             let sent = store.add_sent(&tx, Purpose::Answer(record.id), fee)?;
             Ok((record, sent))
         })
+    }
+}
+
+/// Where an answer rides in the transaction that collects the offer's coins.
+#[derive(Default)]
+struct Outputs {
+    paid: Vec<TxOut>,
+    sequences: Vec<Sequence>,
+}
+
+impl Outputs {
+    fn of(
+        carried: &Carried,
+        chain: &Chain,
+        author: PartyKey,
+        record: &Record,
+        bytes: &[u8],
+    ) -> Result<Self, NodeError> {
+        let mut outputs = Self::default();
+        match (carried, record.form) {
+            (Carried::Beside(_), _) => outputs.paid.push(data::write(bytes).map_err(impossible)?),
+            (Carried::Run(run), AnswerForm::Sequences) => {
+                outputs.sequences =
+                    value::sequences::write(bytes, run.outpoints().len()).map_err(impossible)?;
+            }
+            (Carried::Run(run), AnswerForm::Amounts) => {
+                let recipient = record.peer;
+                let binding = value::Binding { chain, input0: run.anchor(), author, recipient };
+                outputs.paid = value::amounts::write(&binding, bytes).map_err(impossible)?;
+            }
+        }
+        Ok(outputs)
     }
 }

@@ -2,7 +2,9 @@
 
 mod answer;
 mod fees;
+mod lockup;
 mod offer;
+mod quote;
 mod session;
 mod sync;
 mod view;
@@ -13,8 +15,10 @@ use std::path::Path;
 use bitcoin::{Amount, FeeRate, OutPoint};
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_ledger::{Ledger, LedgerError};
-use keyway_protocol::card::{Card, Name, Permanent, Renewable};
-use keyway_protocol::identity::{IdentitySecret, NegotiationSecret, PartyKey, SecretChain, Seed};
+use keyway_protocol::card::{Card, Name, Permanent, Prekey, Renewable};
+use keyway_protocol::identity::{
+    IdentitySecret, NegotiationSecret, PartyKey, SealingSecret, SecretChain, Seed,
+};
 use keyway_protocol::message::Carrier;
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::ratchet::BestChain;
@@ -23,6 +27,7 @@ use keyway_protocol::suite::Suite;
 
 pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
+pub use quote::{Quote, Terms};
 pub use session::{Opened, SealedMessage};
 pub use sync::{Event, Synced};
 pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status};
@@ -33,6 +38,7 @@ use crate::history::{Block, History};
 use crate::home::Home;
 use crate::outside::Outside;
 use crate::planted::{self, Bug};
+use crate::prekeys::{self, Prekeys};
 use crate::reading::{Reader, Reading};
 use crate::store::{Record, Store, Unlock};
 use crate::wallet::{self, Wallet};
@@ -44,6 +50,8 @@ pub struct Party {
     config: Config,
     store: Store,
     identity: IdentitySecret,
+    sealing: SealingSecret,
+    prekeys: Prekeys,
     card: Card,
     peers: Vec<Card>,
     history: History,
@@ -120,8 +128,11 @@ impl Party {
         let chain = &new.config.chain;
         let seed = Seed::derive(&new.mnemonic, chain).map_err(|e| NodeError::Wallet(e.to_string()))?;
         let permanent = Permanent::of(new.name.clone(), chain, &seed.identity, &seed.sealing);
-        let card = Card::sign(permanent, renewable(chain, 1, new.birthday.at.height), &seed.identity)?;
+        let now = new.birthday.at.height;
         Store::create(path, &new.unlock, outside)?.step(|store| {
+            prekeys::begin(store, &seed.prekey_head)?;
+            let renewable = renewable(chain, 1, now, prekeys::renew(store, chain, now)?);
+            let card = Card::sign(permanent, renewable, &seed.identity)?;
             store.set_secret(IDENTITY, &seed.identity.to_secret())?;
             store.set_secret(SEALING, seed.sealing.as_secret())?;
             store_chain_head(store, &seed.chain_head)?;
@@ -151,13 +162,15 @@ impl Party {
         let store = Store::open(&home.store_path(), unlock, outside)?;
         let identity = store.secret(IDENTITY)?.and_then(|secret| IdentitySecret::from_secret(&secret).ok());
         let identity = identity.ok_or_else(|| missing(&store, "identity"))?;
-        let Memory { card, peers, history, records } = Memory::read(&store)?;
+        let sealing = store.secret(SEALING)?.map(SealingSecret::from_secret);
+        let sealing = sealing.ok_or_else(|| missing(&store, "sealing secret"))?;
+        let Memory { card, prekeys, peers, history, records } = Memory::read(&store)?;
         if card.permanent().chain != config.chain.id() {
             return Err(NodeError::OtherChain { home: card.permanent().chain, ledger: config.chain.id() });
         }
         let stream = if planted::is(Bug::StreamRepeats) { [0; 16] } else { outside.bytes()? };
         let stream = Stream::new(StreamId::from_bytes(stream));
-        Ok(Self { home, config, store, identity, card, peers, history, records, stream })
+        Ok(Self { home, config, store, identity, sealing, prekeys, card, peers, history, records, stream })
     }
 
     /// Does what changes the store. If a step of it fails, memory is read from the disk again, for only the disk
@@ -175,9 +188,9 @@ impl Party {
             self.store.trust();
         }
         if self.store.is_doubtful() {
-            let Memory { card, peers, history, records } = Memory::read(&self.store)?;
+            let Memory { card, prekeys, peers, history, records } = Memory::read(&self.store)?;
             let old = std::mem::take(&mut self.history);
-            (self.card, self.peers, self.records) = (card, peers, records);
+            (self.card, self.prekeys, self.peers, self.records) = (card, prekeys, peers, records);
             self.history = history.keep_unstored(old);
             self.store.trust();
         }
@@ -230,17 +243,22 @@ impl Party {
         self.history.block(height)
     }
 
-    /// A new card with the next serial, valid for a year from now.
+    /// A new card with the next serial and fresh prekeys, valid for a year from now. Offers to the old prekeys are
+    /// still understood until those expire.
     ///
     /// # Errors
     /// If the store fails.
     pub fn renew_card(&mut self) -> Result<&Card, NodeError> {
         let serial = self.card.renewable().serial.saturating_add(1);
-        let renewed = renewable(&self.config.chain, serial, self.history.tip());
-        let card = Card::sign(self.card.permanent().clone(), renewed, &self.identity)?;
         self.in_step(|party| {
-            party.store.step(|store| store.set_meta("card", card.to_string().as_bytes()))?;
-            party.card = card;
+            let (chain, now) = (&party.config.chain, party.history.tip());
+            let (permanent, identity) = (party.card.permanent().clone(), &party.identity);
+            (party.card, party.prekeys) = party.store.step(|store| {
+                let renewable = renewable(chain, serial, now, prekeys::renew(store, chain, now)?);
+                let card = Card::sign(permanent, renewable, identity)?;
+                store.set_meta("card", card.to_string().as_bytes())?;
+                Ok((card, Prekeys::load(store)?))
+            })?;
             Ok(())
         })?;
         Ok(&self.card)
@@ -316,7 +334,13 @@ impl Party {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { chain: &self.config.chain, own: self.card.permanent().party_ref(), history: &self.history }
+        Reader {
+            chain: &self.config.chain,
+            own: self.card.permanent().party_ref(),
+            sealing: &self.sealing,
+            prekeys: &self.prekeys,
+            history: &self.history,
+        }
     }
 
     fn wallet(&self) -> Result<Wallet, NodeError> {
@@ -332,7 +356,7 @@ impl Party {
             .in_order()
             .filter(|mined| open(mined.at.height))
             .filter_map(|mined| reader.offer_to_us(mined))
-            .flat_map(|(_, run, _)| run.outpoints().collect::<Vec<_>>())
+            .flat_map(|(_, carried, _)| carried.collected())
             .collect()
     }
 
@@ -357,6 +381,7 @@ impl Party {
 /// What a party has in memory of its store.
 struct Memory {
     card: Card,
+    prekeys: Prekeys,
     peers: Vec<Card>,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
@@ -367,6 +392,7 @@ impl Memory {
         let card = store.meta("card")?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Card>().ok());
         Ok(Self {
             card: card.ok_or_else(|| missing(store, "card"))?,
+            prekeys: Prekeys::load(store)?,
             peers: store.peers()?,
             history: History::new(store.blocks()?, store.mined()?, store.sent()?),
             records: store.negotiations()?.into_iter().map(|record| (record.id, record)).collect(),
@@ -399,13 +425,13 @@ fn store_chain_head(store: &Store, chain: &SecretChain) -> Result<(), NodeError>
     store.set_meta("secret index", &chain.index().to_be_bytes())
 }
 
-fn renewable(chain: &Chain, serial: u32, now: Height) -> Renewable {
+fn renewable(chain: &Chain, serial: u32, now: Height, prekeys: Vec<Prekey>) -> Renewable {
     Renewable {
         serial,
         expiry: now.plus(CARD_LIFE_SECONDS / chain.block_seconds()),
         suites: Suite::ALL.iter().map(|suite| suite.number()).collect(),
         carriers: Carrier::ALL.iter().map(|carrier| carrier.number()).collect(),
-        prekeys: Vec::new(),
+        prekeys,
     }
 }
 

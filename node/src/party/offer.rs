@@ -1,20 +1,34 @@
-//! Making an offer: the payment whose amounts carry it.
+//! Making an offer: the payment that carries it.
 
-use bitcoin::{Amount, FeeRate, OutPoint, Txid, Weight};
-use keyway_carriers::value::{self, Layout, MessageLen};
+use bitcoin::absolute::LockTime;
+use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid};
+use keyway_carriers::script::data;
+use keyway_carriers::script::lock::Lock;
+use keyway_carriers::value;
+use keyway_chain::{Chain, Height};
 use keyway_ledger::{BroadcastError, Ledger};
-use keyway_protocol::card::{Card, CardRefused};
-use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer};
-use keyway_protocol::negotiation::{Draft, NegotiationId, Role};
+use keyway_protocol::card::{Card, CardRefused, Prekey};
+use keyway_protocol::identity::NegotiationSecret;
+use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::negotiation::{Context, Draft, NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 
+use super::quote::{Quote, Terms, anchor_amount};
 use super::{Party, take_secret};
+use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::planted::{self, Bug};
 use crate::store::{Purpose, Record, Sent};
 use crate::wallet::{self, MOST_UNCONFIRMED, Wallet};
+
+/// Blocks after which a locked payment can go back, where nothing else is asked for.
+const TIMEOUT: u32 = 144;
+/// A responder needs time to see the offer, to answer, and to have the answer mined.
+const LEAST_TIMEOUT: u32 = 72;
+/// No answer counts that is mined 1,008 blocks above its offer, which takes some to be mined itself.
+const MOST_TIMEOUT: u32 = 1_000;
 
 /// What to offer, and to whom.
 #[derive(Clone, Debug)]
@@ -27,10 +41,20 @@ pub struct OfferRequest {
     pub suite: Suite,
     /// How the offer rides.
     pub carrier: Carrier,
-    /// Where the answer shall ride.
+    /// Where an answer over the value carrier shall ride.
     pub form: AnswerForm,
     /// Also a suite that the carrier has no room for at a sensible price.
     pub force: bool,
+    /// Blocks after which a locked payment can go back; 144 where nothing is said.
+    pub timeout: Option<u32>,
+}
+
+impl OfferRequest {
+    /// What decides the cost.
+    pub fn terms(&self) -> Terms {
+        let Self { price, suite, carrier, form, force, .. } = *self;
+        Terms { price, suite, carrier, form, force }
+    }
 }
 
 /// An offer on its way.
@@ -44,8 +68,19 @@ pub struct OfferSent {
     pub vbytes: u64,
     /// What it pays to miners.
     pub fee: Amount,
-    /// How the message is spread over the outputs.
-    pub layout: Layout,
+    /// How the message is carried.
+    pub carriage: Carriage,
+}
+
+/// What was decided before the offer is made.
+struct Plan {
+    peer: Card,
+    terms: Terms,
+    input0: OutPoint,
+    /// nLockTime of a transaction whose message repeats it.
+    lock_time: Option<LockTime>,
+    /// The responder's prekey, and when the payment goes back.
+    locked: Option<(Vec<u8>, Height)>,
 }
 
 impl Party {
@@ -62,11 +97,20 @@ impl Party {
         self.check_chain(ledger)?;
         let peer = self.peer(&request.peer)?.clone();
         let feerate = self.feerate(ledger)?;
-        let layout = self.check_request(&peer, request, feerate)?;
+        self.check_peer(&peer, &request.terms())?;
+        let locked = self.lock_terms(&peer, request)?;
+        let quote = Quote::new(&self.config.chain, feerate, &request.terms())?;
         let mut wallet = self.wallet()?;
-        let fee = feerate.fee_wu(least_weight(&layout)).unwrap_or(Amount::MAX);
-        let input0 = self.confirmed_coin(&wallet, super::total([request.price, fee].into_iter()))?;
-        let (record, sent) = self.store_offer(&peer, request, input0, &mut wallet, feerate)?;
+        let input0 = self.confirmed_coin(&wallet, quote.needed(request.price))?;
+        let lock_time = self.lock_time(request.carrier);
+        let carriage = match quote.carriage {
+            Carriage::Locked { bytes, amount, .. } => {
+                Carriage::Locked { bytes, amount, timeout: locked.as_ref().map(|(_, timeout)| *timeout) }
+            }
+            other => other,
+        };
+        let plan = Plan { peer, terms: request.terms(), input0, lock_time, locked };
+        let (record, sent) = self.store_offer(&plan, &mut wallet, feerate)?;
         let outcome = self.dispatch(ledger, &sent);
         match outcome {
             Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) => {
@@ -80,48 +124,50 @@ impl Party {
         }
         outcome?;
         let Sent { txid, fee, tx, .. } = sent;
-        Ok(OfferSent { id: record.id, txid, vbytes: tx.vsize() as u64, fee, layout })
+        Ok(OfferSent { id: record.id, txid, vbytes: tx.vsize() as u64, fee, carriage })
     }
 
-    fn check_request(
+    fn check_peer(&self, peer: &Card, terms: &Terms) -> Result<(), NodeError> {
+        let (expiry, tip) = (peer.renewable().expiry, self.history.tip());
+        if tip > expiry {
+            return Err(CardRefused::Expired { expiry, tip }.into());
+        }
+        let Terms { suite, carrier, .. } = *terms;
+        if peer.answers(suite, carrier) {
+            Ok(())
+        } else {
+            Err(NodeError::PeerRefuses { peer: peer.permanent().name.to_string(), suite, carrier })
+        }
+    }
+
+    /// The prekey to make the offer to, and the height after which the payment goes back.
+    fn lock_terms(
         &self,
         peer: &Card,
         request: &OfferRequest,
-        feerate: FeeRate,
-    ) -> Result<Layout, NodeError> {
-        let (suite, carrier) = (request.suite, request.carrier);
+    ) -> Result<Option<(Vec<u8>, Height)>, NodeError> {
+        let suite = request.suite;
+        if request.carrier != Carrier::Dynamic {
+            return Ok(None);
+        }
+        let blocks = request.timeout.unwrap_or(TIMEOUT);
+        if !(LEAST_TIMEOUT..=MOST_TIMEOUT).contains(&blocks) {
+            return Err(NodeError::Timeout { blocks, least: LEAST_TIMEOUT, most: MOST_TIMEOUT });
+        }
         let tip = self.history.tip();
-        if tip > peer.renewable().expiry {
-            return Err(CardRefused::Expired { expiry: peer.renewable().expiry, tip }.into());
-        }
-        if !peer.answers(suite, carrier) {
-            return Err(NodeError::PeerRefuses { peer: peer.permanent().name.to_string(), suite, carrier });
-        }
-        let chain = &self.config.chain;
-        let len = message_len(Offer::len_of(suite))?;
-        if suite != Suite::default_over(carrier) && !request.force {
-            return Err(too_large(suite, &Layout::least(chain, len)));
-        }
-        let layout = Layout::for_price(chain, len, request.price).map_err(NodeError::PriceTooLow)?;
-        let in_amounts = request.form == AnswerForm::Amounts;
-        let answer_len = message_len(Answer::len_of(suite))?;
-        let (paid_back, outputs) = match in_amounts {
-            true => {
-                (value::amounts::price(chain, answer_len), Layout::least(chain, answer_len).outputs() + 1)
-            }
-            false => (Amount::ZERO, 1),
+        // The offer may take a while to be mined, and the prekey must be good then.
+        let good = |prekey: &&Prekey| {
+            prekey.suite == suite.number() && tip.plus(LEAST_TIMEOUT) <= prekey.last_height
         };
-        let fee = feerate.fee_wu(layout.collecting_weight(0, outputs)).unwrap_or(Amount::MAX);
-        let cost =
-            [fee, paid_back, chain.dust_p2wpkh()].into_iter().try_fold(Amount::ZERO, Amount::checked_add);
-        match cost {
-            Some(cost) if cost < request.price => Ok(layout),
-            cost => Err(NodeError::NothingLeft {
-                price: request.price,
-                cost: cost.unwrap_or(Amount::MAX),
-                in_amounts,
-            }),
-        }
+        let found = peer.renewable().prekeys.iter().find(good);
+        let no_prekey = || NodeError::NoPrekey { peer: peer.permanent().name.to_string(), suite };
+        Ok(Some((found.ok_or_else(no_prekey)?.key.clone(), tip.plus(blocks))))
+    }
+
+    /// The nLockTime that a message repeats as its timestamp: the tip's height.
+    pub(super) fn lock_time(&self, carrier: Carrier) -> Option<LockTime> {
+        let height = LockTime::from_height(self.history.tip().to_u32()).unwrap_or(LockTime::ZERO);
+        (carrier == Carrier::Static).then_some(height)
     }
 
     fn confirmed_coin(&self, wallet: &Wallet, needed: Amount) -> Result<OutPoint, NodeError> {
@@ -144,35 +190,31 @@ impl Party {
 
     fn store_offer(
         &mut self,
-        peer: &Card,
-        request: &OfferRequest,
-        input0: OutPoint,
+        plan: &Plan,
         wallet: &mut Wallet,
         feerate: FeeRate,
     ) -> Result<(Record, Sent), NodeError> {
-        let context = self.reader().context(Role::Initiator, peer, input0, request.carrier);
+        let Terms { price, suite, carrier, form, .. } = plan.terms;
+        let context = self.reader().context(Role::Initiator, &plan.peer, plan.input0, carrier);
         let id = context.id();
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
-        let binding =
-            value::Binding { chain, input0, author: identity.party(), recipient: peer.permanent().key };
         self.store.step(|store| {
             let (index, secret) = take_secret(store, &id)?;
-            let draft = Draft::new(context, request.suite, request.form, &secret);
-            let outputs = value::run::write(&binding, &draft.offer().to_bytes(), request.price)
-                .map_err(|error| NodeError::Wallet(error.to_string()))?;
-            let payment = wallet.pay(input0, &outputs, feerate, &address)?;
+            let outputs = plan.outputs(chain, context, &secret)?;
+            let payment = wallet.pay(plan.input0, &outputs, feerate, plan.lock_time, &address)?;
             let fee = payment.fee();
             let tx = wallet::sign(payment, identity)?;
             let record = Record {
                 id,
                 role: Role::Initiator,
-                peer: peer.permanent().key,
+                peer: plan.peer.permanent().key,
                 secret_index: Some(index),
-                suite: request.suite,
-                carrier: request.carrier,
-                form: request.form,
-                input0,
-                price: request.price,
+                suite,
+                carrier,
+                form,
+                input0: plan.input0,
+                prekey: plan.locked.as_ref().map(|(prekey, _)| prekey.clone()),
+                price,
                 state: State::Offered,
                 confirmed: None,
                 settled: None,
@@ -199,25 +241,71 @@ impl Party {
     }
 }
 
-/// What an offer weighs that spends one coin and gives change.
-fn least_weight(layout: &Layout) -> Weight {
-    const REST: u64 = 42;
-    const INPUT: u64 = 272;
-    const OUTPUT: u64 = 124;
-    Weight::from_wu(REST + INPUT + OUTPUT * (layout.outputs() as u64 + 1))
-}
+impl Plan {
+    /// The outputs that pay the peer and carry the offer.
+    fn outputs(
+        &self,
+        chain: &Chain,
+        context: Context,
+        secret: &NegotiationSecret,
+    ) -> Result<Vec<TxOut>, NodeError> {
+        match &self.locked {
+            Some((prekey, timeout)) => self.locked_outputs(chain, context, secret, prekey, *timeout),
+            None if self.terms.carrier == Carrier::Value => self.run(chain, context, secret),
+            None => self.sealed_outputs(context, secret),
+        }
+    }
 
-fn too_large(suite: Suite, least: &Layout) -> NodeError {
-    NodeError::TooLargeForValue {
-        suite,
-        bytes: least.len().get(),
-        price: least.worst_case(),
-        outputs: least.outputs(),
-        offer: least.paying_weight(1, 1).to_vbytes_ceil(),
-        answer: least.collecting_weight(0, 1).to_vbytes_ceil(),
+    fn run(
+        &self,
+        chain: &Chain,
+        context: Context,
+        secret: &NegotiationSecret,
+    ) -> Result<Vec<TxOut>, NodeError> {
+        let Terms { price, suite, form, .. } = self.terms;
+        let (author, recipient) = (context.initiator.key, context.responder.key);
+        let binding = value::Binding { chain, input0: self.input0, author, recipient };
+        let draft = Draft::new(context, suite, form, secret);
+        value::run::write(&binding, &draft.offer().to_bytes(), price).map_err(impossible)
+    }
+
+    fn sealed_outputs(&self, context: Context, secret: &NegotiationSecret) -> Result<Vec<TxOut>, NodeError> {
+        let timestamp = self.lock_time.map_or(0, |at| at.to_consensus_u32());
+        let draft = Draft::dated(context, self.terms.suite, timestamp, secret);
+        let sealed = draft.sealed(&self.peer.permanent().sealing, secret);
+        let sealed = sealed.map_err(|error| self.bad_key(&error))?;
+        Ok(vec![self.pays(self.terms.price), data::write(&sealed).map_err(impossible)?])
+    }
+
+    fn locked_outputs(
+        &self,
+        chain: &Chain,
+        context: Context,
+        secret: &NegotiationSecret,
+        prekey: &[u8],
+        timeout: Height,
+    ) -> Result<Vec<TxOut>, NodeError> {
+        let draft = Draft::to_prekey(context, self.terms.suite, prekey, timeout, secret);
+        let draft = draft.map_err(|error| self.bad_key(&error))?;
+        let first = draft.first().ok_or_else(|| impossible("an offer without a first secret"))?;
+        let (responder, initiator) = (context.responder.key, context.initiator.key);
+        let lock = Lock::new(responder, initiator, first.payment_hash(), timeout).map_err(impossible)?;
+        let anchor = anchor_amount(chain);
+        let amount = self.terms.price.checked_sub(anchor).unwrap_or(Amount::ZERO);
+        let message = data::write(&draft.offer().to_bytes()).map_err(impossible)?;
+        Ok(vec![self.pays(anchor), message, lock.output(amount)])
+    }
+
+    fn pays(&self, value: Amount) -> TxOut {
+        TxOut { value, script_pubkey: self.peer.permanent().key.script() }
+    }
+
+    fn bad_key(&self, why: &dyn std::fmt::Display) -> NodeError {
+        NodeError::BadPeerKey { peer: self.peer.permanent().name.to_string(), why: why.to_string() }
     }
 }
 
-pub(super) fn message_len(len: usize) -> Result<MessageLen, NodeError> {
-    MessageLen::new(len).map_err(|error| NodeError::Wallet(error.to_string()))
+/// What cannot be, after everything was checked.
+pub(super) fn impossible(error: impl std::fmt::Display) -> NodeError {
+    NodeError::Wallet(error.to_string())
 }

@@ -1,12 +1,12 @@
 //! Following the chain: take in what it says, then do what is due.
 
-use bitcoin::{OutPoint, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use keyway_chain::{BlockRef, Height};
 use keyway_ledger::{BroadcastError, Connected, Ledger, Next, RefusalKind, Watch};
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::{BestChain, Ratchet, WINDOW};
-use keyway_protocol::state::{ANSWER_WINDOW, Anchor, OfferPlace, Position, State};
+use keyway_protocol::state::{ANSWER_WINDOW, Anchor, OfferPlace, Payment, Position, State};
 
 use super::{Party, chain_key_name, negotiation_secret_name};
 use crate::error::NodeError;
@@ -48,6 +48,24 @@ pub enum Event {
     },
     /// A coin was split, so that offers find confirmed ones.
     Split(Txid),
+    /// A locked payment is on its way back.
+    RefundSent {
+        /// The negotiation.
+        id: NegotiationId,
+        /// The transaction that takes it back.
+        txid: Txid,
+    },
+    /// An answer was replaced by one that pays more to miners.
+    FeeRaised {
+        /// The negotiation.
+        id: NegotiationId,
+        /// The new answer.
+        txid: Txid,
+        /// What it pays.
+        fee: Amount,
+    },
+    /// The card was renewed, because its prekeys grow old: peers need the new one.
+    CardRenewed,
     /// The ledger refuses a transaction of this home.
     Refused {
         /// The transaction.
@@ -99,10 +117,16 @@ impl Party {
         self.discover(&mut synced.events)?;
         let readings = self.readings()?;
         self.answer_due(ledger, &readings, &mut synced.events)?;
+        self.refund_due(ledger, &readings, &mut synced.events)?;
+        self.raise_fees(ledger, &readings, &mut synced.events)?;
         let readings = self.readings()?;
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;
         self.split_if_low(ledger, &mut synced.events)?;
+        if self.prekeys.are_old(&self.config.chain, self.history.tip()) {
+            self.renew_card()?;
+            synced.events.push(Event::CardRenewed);
+        }
         Ok(synced)
     }
 
@@ -197,7 +221,8 @@ impl Party {
         let (own_key, own_script) = (self.key().to_bytes(), self.key().script());
         let own = tx.input.first().and_then(|input| input.witness.nth(1)) == Some(&own_key[..]);
         for (vout, output) in (0u32..).zip(&tx.output) {
-            if own || output.script_pubkey == own_script {
+            // What a peer locked may go back to it: its spending is news for this party too.
+            if own || output.script_pubkey == own_script || output.script_pubkey.is_p2wsh() {
                 watch.add_outpoint(OutPoint::new(txid, vout));
             }
         }
@@ -208,10 +233,19 @@ impl Party {
         for sent in self.newest_unmined() {
             if ledger.unmined(&sent.txid)?.is_some() || planted::is(Bug::NotSentAgain) {
                 self.history.set_missing_inputs(sent.txid, false);
+                self.note_revealed(&sent)?;
+                continue;
+            }
+            if self.keeps_to_itself(&sent)? {
+                self.store.step(|store| store.remove_sent(&sent.txid))?;
+                self.history.remove_sent(&sent.txid);
                 continue;
             }
             match ledger.broadcast(&sent.tx) {
-                Ok(_) => self.history.set_missing_inputs(sent.txid, false),
+                Ok(_) => {
+                    self.history.set_missing_inputs(sent.txid, false);
+                    self.note_revealed(&sent)?;
+                }
                 Err(BroadcastError::Ledger(error)) => return Err(error.into()),
                 Err(BroadcastError::Refused(refusal)) => {
                     let missing = refusal.kind() == RefusalKind::MissingInputs;
@@ -300,6 +334,12 @@ impl Party {
     fn ended_at(&self, record: &Record, reading: &Reading) -> Option<Height> {
         match (reading.facts.offer, reading.facts.anchor) {
             (OfferPlace::Replaced, _) => self.history.spender(&record.input0).map(|mined| mined.at.height),
+            _ if reading.offer.as_ref().is_some_and(|offer| offer.carried.locked().is_some()) => {
+                match (reading.facts.anchor, reading.facts.payment) {
+                    (Anchor::Answered(_), _) | (_, Payment::Open) => None,
+                    (_, Payment::Collected(at) | Payment::Returned(at)) => Some(at),
+                }
+            }
             (OfferPlace::Mined(_), Anchor::SpentOtherwise(at)) => Some(at),
             (OfferPlace::Mined(offer), Anchor::Unspent | Anchor::AnswerSeen) => {
                 Some(offer.plus(ANSWER_WINDOW))

@@ -1,6 +1,7 @@
 //! What a person or a program may see of a party.
 
 use bitcoin::{Amount, Txid};
+use keyway_carriers::script::data;
 use keyway_chain::{BlockRef, Depth};
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
@@ -9,6 +10,7 @@ use keyway_protocol::state::{Position, State};
 use keyway_protocol::suite::Suite;
 
 use super::{Party, total};
+use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::history::Block;
 use crate::reading::Reading;
@@ -33,10 +35,8 @@ pub struct OfferView {
     pub block: Option<Block>,
     /// Size and fee.
     pub costs: Costs,
-    /// Outputs of the run.
-    pub coins: usize,
-    /// Bits that each data output carries.
-    pub bits: u32,
+    /// How its message is carried.
+    pub carriage: Carriage,
 }
 
 /// An answer in the chain or on its way.
@@ -50,6 +50,8 @@ pub struct AnswerView {
     pub costs: Costs,
     /// What it pays back to the initiator, where the answer rides in amounts.
     pub paid_back: Amount,
+    /// Bytes of its data output, where the answer rides in one.
+    pub data: Option<usize>,
 }
 
 /// One negotiation.
@@ -178,8 +180,7 @@ impl Party {
             txid: offer.txid,
             block: offer.at.and_then(|at| self.history.block(at.height)),
             costs: self.costs(&offer.txid)?,
-            coins: offer.run.outpoints().len(),
-            bits: offer.run.layout().bits().get(),
+            carriage: offer.carried.carriage(offer.timeout()),
         })
     }
 
@@ -198,6 +199,7 @@ impl Party {
             block: answer.at.and_then(|at| self.history.block(at.height)),
             costs: self.costs(&answer.txid)?,
             paid_back: total(back),
+            data: tx.output.iter().find_map(|output| data::read(output).ok()).map(<[u8]>::len),
         })
     }
 

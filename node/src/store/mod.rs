@@ -22,7 +22,7 @@ use vault::{Lock, Vault};
 use crate::error::NodeError;
 use crate::outside::Outside;
 
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 const APPLICATION_ID: i64 = 0x6b77_6179; // "kway"
 
 const SCHEMA: &str = "
@@ -57,9 +57,9 @@ const SCHEMA: &str = "
     CREATE TABLE negotiations (
         id BLOB PRIMARY KEY, role INTEGER NOT NULL, peer BLOB NOT NULL, secret_index INTEGER,
         suite INTEGER NOT NULL, carrier INTEGER NOT NULL, form INTEGER NOT NULL, input0 BLOB NOT NULL,
-        price_sat INTEGER NOT NULL, state INTEGER NOT NULL, confirmed BLOB, settled BLOB,
+        price_sat INTEGER NOT NULL, state INTEGER NOT NULL, confirmed BLOB, settled BLOB, prekey BLOB,
         digest BLOB NOT NULL CHECK (digest = row_digest(
-            id, role, peer, secret_index, suite, carrier, form, input0, price_sat, state, confirmed, settled
+            id, role, peer, secret_index, suite, carrier, form, input0, price_sat, state, confirmed, settled, prekey
         ))
     ) STRICT;
     CREATE TABLE opened (
@@ -224,8 +224,14 @@ fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {
         return Err(damaged(path, "it is not a Keyway store"));
     }
     let found = pragma("user_version")?;
-    if found != FORMAT {
-        return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
+    match found.cmp(&FORMAT) {
+        std::cmp::Ordering::Less => {
+            return Err(NodeError::StoreOlder { path: path.to_owned(), found, known: FORMAT });
+        }
+        std::cmp::Ordering::Greater => {
+            return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
+        }
+        std::cmp::Ordering::Equal => {}
     }
     let check = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match check.map_err(|source| failure(path, source))?.as_str() {

@@ -28,6 +28,8 @@ pub enum Purpose {
     Answer(NegotiationId),
     /// It splits a coin into several, so that offers find confirmed ones.
     Split,
+    /// It takes back the locked payment of a negotiation's offer.
+    Refund(NegotiationId),
 }
 
 impl Purpose {
@@ -37,13 +39,14 @@ impl Purpose {
             Self::Offer(_) => "offer",
             Self::Answer(_) => "answer",
             Self::Split => "split",
+            Self::Refund(_) => "refund",
         }
     }
 
     /// The negotiation it belongs to.
     pub fn negotiation(self) -> Option<NegotiationId> {
         match self {
-            Self::Offer(id) | Self::Answer(id) => Some(id),
+            Self::Offer(id) | Self::Answer(id) | Self::Refund(id) => Some(id),
             Self::Split => None,
         }
     }
@@ -53,6 +56,7 @@ impl Purpose {
             Self::Offer(_) => 0,
             Self::Answer(_) => 1,
             Self::Split => 2,
+            Self::Refund(_) => 3,
         }
     }
 }
@@ -91,6 +95,8 @@ pub struct Record {
     pub form: AnswerForm,
     /// The coin that the offer's input 0 spends.
     pub input0: OutPoint,
+    /// The responder's prekey that this home's offer was made to: its card may show another one by now.
+    pub prekey: Option<Vec<u8>>,
     /// What the initiator pays.
     pub price: Amount,
     /// Its state when it was last told.
@@ -262,6 +268,7 @@ impl Store {
                 (0, Some(id)) => Some(Purpose::Offer(id)),
                 (1, Some(id)) => Some(Purpose::Answer(id)),
                 (2, None) => Some(Purpose::Split),
+                (3, Some(id)) => Some(Purpose::Refund(id)),
                 _ => None,
             };
             let fee = Amount::from_sat(row.get(4)?);
@@ -325,7 +332,7 @@ impl Store {
     pub(crate) fn negotiations(&self) -> Result<Vec<Record>, NodeError> {
         let sql =
             "SELECT id, role, peer, secret_index, suite, carrier, form, input0, price_sat, state, confirmed,
-                   settled FROM negotiations";
+                   settled, prekey FROM negotiations";
         self.rows("negotiations", sql, read_record)
     }
 
@@ -343,12 +350,13 @@ impl Store {
             state_number(record.state),
             record.confirmed.as_ref().map(|txid| txid.as_byte_array()),
             record.settled.map(Settled::to_bytes),
+            record.prekey,
         ];
         self.run(|db| {
             db.execute(
                 "INSERT OR REPLACE INTO negotiations
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-                         row_digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12))",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+                         row_digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13))",
                 row,
             )
             .map(drop)
@@ -404,7 +412,8 @@ fn read_record(row: &Row<'_>) -> Raw<Record> {
     let (role, form): (i64, i64) = (row.get(1)?, row.get(6)?);
     let (id, secret_index, price) = (row.get(0)?, row.get(3)?, row.get(8)?);
     let confirmed: Option<[u8; 32]> = row.get(10)?;
-    let read = || {
+    let prekey: Option<Vec<u8>> = row.get(12)?;
+    let read = move || {
         Some(Record {
             id: NegotiationId::from_bytes(id),
             role: [Role::Initiator, Role::Responder].into_iter().find(|&r| role_number(r) == role)?,
@@ -416,6 +425,7 @@ fn read_record(row: &Row<'_>) -> Raw<Record> {
                 .into_iter()
                 .find(|&f| form_number(f) == form)?,
             input0: encode::deserialize(&input0).ok()?,
+            prekey,
             price: Amount::from_sat(price),
             state: *State::ALL.get(state)?,
             confirmed: confirmed.map(Txid::from_byte_array),

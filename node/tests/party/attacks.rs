@@ -1,9 +1,7 @@
 //! What an attacker with a program of its own can post, and what a party makes of it.
 
-use bitcoin::absolute::LockTime;
 use bitcoin::sighash::EcdsaSighashType;
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TxOut};
 use keyway_carriers::value;
 use keyway_chain::Chain;
 use keyway_ledger::Ledger;
@@ -24,17 +22,6 @@ pub fn coin_of(world: &mut World, script: ScriptBuf) -> (OutPoint, TxOut) {
     };
     let hit = &connected.hits[0];
     (OutPoint::new(hit.txid, 0), hit.tx.output[0].clone())
-}
-
-pub fn spend(inputs: &[OutPoint], outputs: Vec<TxOut>) -> Transaction {
-    let input = |&previous_output: &OutPoint| TxIn {
-        previous_output,
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence(0xffff_fffd),
-        witness: Witness::new(),
-    };
-    let input = inputs.iter().map(input).collect();
-    Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input, output: outputs }
 }
 
 pub fn pay(script: ScriptBuf, sat: u64) -> TxOut {

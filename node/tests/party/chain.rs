@@ -1,12 +1,5 @@
 //! Reorganisations, rollbacks, restarts, and ledgers that fail at the wrong moment.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bitcoin::block::Header;
-use bitcoin::{BlockHash, FeeRate, OutPoint, Transaction, Txid};
-use keyway_chain::{BlockRef, Chain, Height};
-use keyway_ledger::{BroadcastError, Coin, Embedded, Hit, Ledger, LedgerError, Next, Watch};
 use keyway_node::*;
 use keyway_protocol::state::State;
 
@@ -120,48 +113,6 @@ fn a_message_of_a_block_that_the_receiver_has_not_seen_yet_says_that_it_is_behin
     assert!(refused.to_string().contains("this node is behind"), "{refused}");
     world.sync();
     assert!(world.charger.open_sealed(&message, b"", false).is_ok());
-}
-
-/// The embedded ledger whose broadcasts do not come through.
-struct Deaf<'a>(&'a Embedded);
-
-impl Ledger for Deaf<'_> {
-    fn chain(&self) -> &Chain {
-        self.0.chain()
-    }
-    fn tip(&self) -> Result<BlockRef, LedgerError> {
-        self.0.tip()
-    }
-    fn next(&self, after: BlockRef, watch: &Watch) -> Result<Next, LedgerError> {
-        self.0.next(after, watch)
-    }
-    fn block_at(&self, height: Height) -> Result<Option<BlockRef>, LedgerError> {
-        self.0.block_at(height)
-    }
-    fn header(&self, hash: &BlockHash) -> Result<Option<Header>, LedgerError> {
-        self.0.header(hash)
-    }
-    fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {
-        self.0.coin(outpoint)
-    }
-    fn broadcast(&self, _: &Transaction) -> Result<Txid, BroadcastError> {
-        Err(LedgerError::Unreachable { backend: "a deaf ledger".to_owned(), reason: "cut".to_owned() }.into())
-    }
-    fn check(&self, tx: &Transaction) -> Result<(), BroadcastError> {
-        self.0.check(tx)
-    }
-    fn pending(&self, watch: &Watch) -> Result<Vec<Hit>, LedgerError> {
-        self.0.pending(watch)
-    }
-    fn unmined(&self, txid: &Txid) -> Result<Option<Arc<Transaction>>, LedgerError> {
-        self.0.unmined(txid)
-    }
-    fn feerate(&self) -> Result<FeeRate, LedgerError> {
-        self.0.feerate()
-    }
-    fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
-        self.0.wait(seen, at_most)
-    }
 }
 
 #[test]

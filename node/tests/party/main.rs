@@ -6,6 +6,8 @@
 mod attacks;
 mod chain;
 mod home;
+mod locked;
 mod negotiation;
 mod recovery;
+mod sealed;
 mod world;

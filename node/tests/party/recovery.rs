@@ -6,7 +6,7 @@ use keyway_chain::Height;
 use keyway_ledger::Ledger;
 use keyway_node::*;
 
-use crate::attacks::{coin_of, pay, spend};
+use crate::attacks::{coin_of, pay};
 use crate::world::*;
 
 /// A home that is younger than the chain, and a payment to it in the block above its birthday.

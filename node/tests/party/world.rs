@@ -1,13 +1,20 @@
 //! Two parties, and an attacker where one is wanted, over one embedded ledger.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bip39::Mnemonic;
+use bitcoin::absolute::LockTime;
+use bitcoin::block::Header;
 use bitcoin::hashes::Hash;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Witness};
+use bitcoin::transaction::Version;
+use bitcoin::{
+    Amount, BlockHash, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
+};
 use keyway_chain::{BlockRef, Chain, Height};
-use keyway_ledger::{Embedded, Ledger};
+use keyway_ledger::{BroadcastError, Coin, Embedded, Hit, Ledger, LedgerError, Next, Watch};
 use keyway_node::*;
 use keyway_protocol::identity::Seed;
 use keyway_protocol::message::{AnswerForm, Carrier};
@@ -115,12 +122,75 @@ impl World {
 
     /// Closes a home and opens it again, as a restart does.
     pub fn restart_car(&mut self) {
-        let dir = self.dir.path().join("car");
-        // The old one must be gone before the new one can take the lock.
-        let spare = party(self.dir.path(), "spare", MALLORY, &self.ledger);
-        drop(std::mem::replace(&mut self.car, spare));
-        self.car = Party::open(&dir, &Unlock::Insecure).unwrap();
-        std::fs::remove_dir_all(self.dir.path().join("spare")).unwrap();
+        restart(&mut self.car, self.dir.path(), &self.ledger);
+    }
+
+    /// The same for the other side.
+    pub fn restart_charger(&mut self) {
+        restart(&mut self.charger, self.dir.path(), &self.ledger);
+    }
+}
+
+fn restart(side: &mut Party, dir: &Path, ledger: &dyn Ledger) {
+    let home = side.dir().to_owned();
+    // The old one must be gone before the new one can take the lock.
+    let spare = party(dir, "spare", MALLORY, ledger);
+    drop(std::mem::replace(side, spare));
+    *side = Party::open(&home, &Unlock::Insecure).unwrap();
+    std::fs::remove_dir_all(dir.join("spare")).unwrap();
+}
+
+/// A ledger whose backend is lost whenever something is to be sent.
+pub struct Deaf<'a>(pub &'a Embedded);
+
+impl Ledger for Deaf<'_> {
+    fn chain(&self) -> &Chain {
+        self.0.chain()
+    }
+
+    fn tip(&self) -> Result<BlockRef, LedgerError> {
+        self.0.tip()
+    }
+
+    fn next(&self, after: BlockRef, watch: &Watch) -> Result<Next, LedgerError> {
+        self.0.next(after, watch)
+    }
+
+    fn block_at(&self, height: Height) -> Result<Option<BlockRef>, LedgerError> {
+        self.0.block_at(height)
+    }
+
+    fn header(&self, hash: &BlockHash) -> Result<Option<Header>, LedgerError> {
+        self.0.header(hash)
+    }
+
+    fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {
+        self.0.coin(outpoint)
+    }
+
+    fn broadcast(&self, _: &Transaction) -> Result<Txid, BroadcastError> {
+        let (backend, reason) = ("a node".to_owned(), "it hung up".to_owned());
+        Err(LedgerError::Unreachable { backend, reason }.into())
+    }
+
+    fn check(&self, tx: &Transaction) -> Result<(), BroadcastError> {
+        self.0.check(tx)
+    }
+
+    fn pending(&self, watch: &Watch) -> Result<Vec<Hit>, LedgerError> {
+        self.0.pending(watch)
+    }
+
+    fn unmined(&self, txid: &Txid) -> Result<Option<Arc<Transaction>>, LedgerError> {
+        self.0.unmined(txid)
+    }
+
+    fn feerate(&self) -> Result<FeeRate, LedgerError> {
+        self.0.feerate()
+    }
+
+    fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
+        self.0.wait(seen, at_most)
     }
 }
 
@@ -132,7 +202,39 @@ pub fn request(price: Amount) -> OfferRequest {
         carrier: Carrier::Value,
         form: AnswerForm::Sequences,
         force: false,
+        timeout: None,
     }
+}
+
+/// The same over another carrier, with the suite that is taken where nothing is said.
+pub fn over(carrier: Carrier) -> OfferRequest {
+    OfferRequest { carrier, suite: Suite::default_over(carrier), ..request(PRICE) }
+}
+
+/// An unsigned transaction.
+pub fn spend(inputs: &[OutPoint], outputs: Vec<TxOut>) -> Transaction {
+    let input = |&previous_output: &OutPoint| TxIn {
+        previous_output,
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence(0xffff_fffd),
+        witness: Witness::new(),
+    };
+    let input = inputs.iter().map(input).collect();
+    Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input, output: outputs }
+}
+
+/// The last coin that a block paid to this script.
+pub fn last_coinbase(world: &World, script: &ScriptBuf) -> (OutPoint, TxOut) {
+    let mut watch = Watch::new();
+    watch.add_script(script.clone());
+    let mut at = BlockRef::new(Height::GENESIS, world.ledger.chain().genesis());
+    let mut found = None;
+    while let Next::Connect(block) = world.ledger.next(at, &watch).unwrap() {
+        at = block.at;
+        let coinbase = block.hits.into_iter().find(|hit| hit.tx.is_coinbase());
+        found = coinbase.map(|hit| (OutPoint::new(hit.txid, 0), hit.tx.output[0].clone())).or(found);
+    }
+    found.unwrap()
 }
 
 /// Signs every input as a P2WPKH spend of this seed, as an attacker's own program would.
@@ -150,10 +252,10 @@ pub fn sign(tx: &mut Transaction, coins: &[TxOut], seed: &Seed, sighash: EcdsaSi
 }
 
 pub fn mined_tx(ledger: &Embedded, txid: &Txid, watch_script: &ScriptBuf) -> Transaction {
-    let mut watch = keyway_ledger::Watch::new();
+    let mut watch = Watch::new();
     watch.add_script(watch_script.clone());
     let mut at = BlockRef::new(Height::GENESIS, ledger.chain().genesis());
-    while let keyway_ledger::Next::Connect(block) = ledger.next(at, &watch).unwrap() {
+    while let Next::Connect(block) = ledger.next(at, &watch).unwrap() {
         at = block.at;
         if let Some(hit) = block.hits.into_iter().find(|hit| hit.txid == *txid) {
             return hit.tx.as_ref().clone();
@@ -172,7 +274,7 @@ impl World {
         self.coin_value(&offer.input[0]).value
     }
 
-    pub fn coin_value(&self, input: &bitcoin::TxIn) -> TxOut {
+    pub fn coin_value(&self, input: &TxIn) -> TxOut {
         let txid = input.previous_output.txid;
         let tx = mined_tx(&self.ledger, &txid, &self.car.key().script());
         tx.output[input.previous_output.vout as usize].clone()

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::identity::{Binding, NegotiationSecret};
+use crate::kdf::expand;
 use crate::message::Carrier;
 use crate::secret::Secret;
 
@@ -41,10 +42,14 @@ impl Suite {
     pub const ALL: [Suite; 5] =
         [Suite::X25519MlKem768, Suite::X25519, Suite::Ffdhe4096, Suite::Ffdhe3072, Suite::Ffdhe2048];
 
+    /// Those for which cards have prekeys: a card is handed over as one line of text, and the others' are long.
+    pub const WITH_PREKEYS: [Suite; 2] = [Suite::X25519MlKem768, Suite::X25519];
+
     /// What to take where nothing is said: the strongest that the carrier has room for.
     pub const fn default_over(carrier: Carrier) -> Self {
         match carrier {
             Carrier::Value => Suite::X25519,
+            Carrier::Static | Carrier::Dynamic => Suite::X25519MlKem768,
         }
     }
 
@@ -94,6 +99,14 @@ impl Suite {
             Suite::Ffdhe2048 => 256,
             Suite::Ffdhe3072 => 384,
             Suite::Ffdhe4096 => 512,
+        }
+    }
+
+    /// Bytes that an offer to a prekey carries beside share A: none where share A itself meets the prekey.
+    pub const fn prekey_ciphertext_len(self) -> usize {
+        match self {
+            Suite::X25519MlKem768 => xwing::CIPHERTEXT_LEN,
+            _ => 0,
         }
     }
 }
@@ -154,10 +167,31 @@ impl ShareSecret {
             Suite::X25519MlKem768 => {
                 Self::XWing(xwing::Private::new(&secret.derive(xwing::PURPOSE, binding)))
             }
-            Suite::Ffdhe2048 => Self::Ffdh(ffdh_private(&ffdh::FFDHE2048, secret, binding)),
-            Suite::Ffdhe3072 => Self::Ffdh(ffdh_private(&ffdh::FFDHE3072, secret, binding)),
-            Suite::Ffdhe4096 => Self::Ffdh(ffdh_private(&ffdh::FFDHE4096, secret, binding)),
+            Suite::Ffdhe2048 | Suite::Ffdhe3072 | Suite::Ffdhe4096 => {
+                Self::ffdh(suite, &secret.derive_for(ffdh::PURPOSE, binding, b"", b""))
+            }
         }
+    }
+
+    /// The private half of the prekey that a generation's secret gives for `suite` (PROTOCOL.md 3.3).
+    pub(crate) fn of_prekey(suite: Suite, secret: &Secret) -> Self {
+        let number = [suite.number()];
+        match suite {
+            Suite::X25519 => Self::X25519(x25519::Private::new(&expand(secret, "prekey", &[&number]))),
+            Suite::X25519MlKem768 => Self::XWing(xwing::Private::new(&expand(secret, "prekey", &[&number]))),
+            Suite::Ffdhe2048 | Suite::Ffdhe3072 | Suite::Ffdhe4096 => {
+                Self::ffdh(suite, &expand(secret, "prekey", &[&number]))
+            }
+        }
+    }
+
+    fn ffdh(suite: Suite, exponent: &Secret<{ ffdh::EXPONENT_LEN }>) -> Self {
+        let group = match suite {
+            Suite::Ffdhe4096 => &ffdh::FFDHE4096,
+            Suite::Ffdhe3072 => &ffdh::FFDHE3072,
+            _ => &ffdh::FFDHE2048,
+        };
+        Self::Ffdh(ffdh::Private::new(group, exponent))
     }
 
     /// The share that the peer sees.
@@ -194,6 +228,18 @@ pub(crate) fn respond(
     Ok((mine.public(), mine.agree(theirs)?))
 }
 
-fn ffdh_private(group: &'static ffdh::Group, secret: &NegotiationSecret, binding: &Binding) -> ffdh::Private {
-    ffdh::Private::new(group, &secret.derive_for(ffdh::PURPOSE, binding, b"", b""))
+/// The first secret with a prekey, and what the offer carries so that its owner has it too: something encapsulated to an
+/// X-Wing prekey, and nothing to others, which share A itself meets.
+pub(crate) fn to_prekey(
+    suite: Suite,
+    own: &ShareSecret,
+    secret: &NegotiationSecret,
+    binding: &Binding,
+    prekey: &[u8],
+) -> Result<(Vec<u8>, Secret), BadShare> {
+    if suite == Suite::X25519MlKem768 {
+        let randomness = secret.derive_for(xwing::TO_PREKEY, binding, prekey, b"");
+        return xwing::encapsulate(prekey, &randomness);
+    }
+    Ok((Vec::new(), own.agree(prekey)?))
 }

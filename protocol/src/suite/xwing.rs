@@ -22,7 +22,10 @@ pub(super) const PURPOSE: &str = "x-wing share";
 /// What the responder's encapsulation takes for randomness.
 pub(super) const ENCAPSULATION: &str = "x-wing encapsulation";
 
-/// The initiator's decapsulation key; it wipes itself.
+/// What the initiator's encapsulation to a prekey takes for randomness.
+pub(super) const TO_PREKEY: &str = "x-wing to prekey";
+
+/// A decapsulation key; it wipes itself.
 pub(crate) struct Private(Box<DecapsulationKeyRejectNonContrib>);
 
 impl Private {

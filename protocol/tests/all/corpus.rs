@@ -2,7 +2,7 @@
 
 use bitcoin::hex::FromHex;
 use keyway_protocol::card::Card;
-use keyway_protocol::message::{AnswerForm, Tag};
+use keyway_protocol::message::{AnswerForm, Carrier, Tag};
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::sealing::{Sealed, Stream, StreamId, seal};
 use keyway_protocol::suite::Suite;
@@ -11,6 +11,7 @@ use crate::card_text::{self, card_text};
 use crate::cards_read::{SIGNATURE, body, permanent_len};
 use crate::common::{car, renewable};
 use crate::corpora::{check_seeds, replay};
+use crate::letter::{letter, sealed as sealed_letter};
 use crate::message_bytes::{self, message_bytes};
 use crate::sealed_message::{key, sealed_message};
 use crate::sealing::block;
@@ -32,10 +33,16 @@ fn every_seed_of_message_bytes_is_read_as_promised() {
 }
 
 #[test]
+fn every_seed_of_letter_is_read_as_promised() {
+    replay("letter", letter);
+}
+
+#[test]
 fn the_seeds_are_made_from_valid_cards_and_messages() {
     check_seeds("card_text", &card_seeds());
     check_seeds("sealed_message", &sealed_seeds());
     check_seeds("message_bytes", &message_seeds());
+    check_seeds("letter", &letter_seeds());
 }
 
 fn of_kind(kind: u8, bytes: &[u8]) -> Vec<u8> {
@@ -93,13 +100,17 @@ fn sealed_seeds() -> [(&'static str, Vec<u8>); 7] {
     ]
 }
 
-fn message_seeds() -> [(&'static str, Vec<u8>); 9] {
+fn message_seeds() -> [(&'static str, Vec<u8>); 13] {
     let [sequences, amounts] =
         [AnswerForm::Sequences, AnswerForm::Amounts].map(|form| message_bytes::offer(Suite::X25519, form));
     let own = sequences.to_bytes();
     let (answer, _) = message_bytes::answer(sequences).unwrap();
     let hybrid = message_bytes::offer(Suite::X25519MlKem768, AnswerForm::Sequences);
     let (hybrid_answer, _) = message_bytes::answer(hybrid.clone()).unwrap();
+    let [dated, locked] =
+        [Carrier::Static, Carrier::Dynamic].map(|c| message_bytes::offer_over(Suite::X25519, c));
+    let [dated_answer, locked_answer] =
+        [&dated, &locked].map(|offer| message_bytes::answer(offer.clone()).unwrap().0.to_bytes());
     let small_order = Vec::from_hex(SMALL_ORDER[3]).unwrap();
     let mut wrong_tag = answer.to_bytes();
     wrong_tag[48] ^= 1;
@@ -111,7 +122,23 @@ fn message_seeds() -> [(&'static str, Vec<u8>); 9] {
         ("answer", of_kind(1, &answer.to_bytes())),
         ("answer-with-wrong-tag", of_kind(1, &wrong_tag)),
         ("answer-that-is-the-offer", of_kind(1, &own)),
+        ("offer-static", of_kind(2, &dated.to_bytes())),
+        ("answer-static", of_kind(3, &dated_answer)),
+        ("offer-dynamic", of_kind(4, &locked.to_bytes())),
+        ("answer-dynamic", of_kind(5, &locked_answer)),
         ("offer-of-x-wing", of_kind(0, &hybrid.to_bytes())),
         ("answer-of-x-wing", of_kind(1, &hybrid_answer.to_bytes())),
+    ]
+}
+
+fn letter_seeds() -> [(&'static str, Vec<u8>); 5] {
+    let to_change = |changes: &[u8]| [&[1, 0, 5][..], b"share", changes].concat();
+    let letter = sealed_letter(b"share");
+    [
+        ("letter-cut-short", of_kind(0, &letter[..40])),
+        ("letter-of-its-key-alone", of_kind(0, &letter[..32])),
+        ("letter-unchanged", to_change(&[])),
+        ("letter-with-another-highest-bit", to_change(&[0, 31, 0x80])),
+        ("letter-with-another-tag", to_change(&[0, 52, 1])),
     ]
 }

@@ -21,6 +21,8 @@ mod identity;
 mod json;
 #[path = "../support/kdf.rs"]
 mod kdf;
+#[path = "../../../fuzz/src/letter.rs"]
+mod letter;
 #[path = "../../../fuzz/src/message_bytes.rs"]
 mod message_bytes;
 mod negotiation;

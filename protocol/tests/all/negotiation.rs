@@ -77,10 +77,10 @@ fn both_sides_reach_the_same_keys_fingerprint_and_tags_in_both_forms() {
     for form in [AnswerForm::Sequences, AnswerForm::Amounts] {
         let view = view();
         let draft = view.draft(form);
-        let offer = Offer::from_bytes(&draft.offer().to_bytes()).unwrap();
+        let offer = Offer::from_bytes(Carrier::Value, &draft.offer().to_bytes()).unwrap();
         assert_eq!(offer.form(), form);
         let (answer, theirs) = view.answer(offer);
-        let answer = Answer::from_bytes(&answer.to_bytes()).unwrap();
+        let answer = Answer::from_bytes(Carrier::Value, &answer.to_bytes()).unwrap();
         let ours = draft.mined(view.anchor.txid).handle(&answer, &car_secret()).unwrap();
         assert!(same_keys(&ours, &theirs));
         assert_eq!((ours.id(), ours.id()), (theirs.id(), view.context.id()));
@@ -171,7 +171,7 @@ fn an_offer_changed_on_the_way_leads_to_no_key() {
         let mut changed = bytes.clone();
         changed[bit / 8] ^= 0x80 >> (bit % 8);
         // Bit 1 is the form; the share's last byte has the bit that X25519 ignores, and the transcript does not.
-        let Ok(offer) = Offer::from_bytes(&changed) else {
+        let Ok(offer) = Offer::from_bytes(Carrier::Value, &changed) else {
             assert!(bit < 8, "bit {bit} is the share's");
             continue;
         };
@@ -190,7 +190,7 @@ fn an_answer_changed_on_the_way_is_refused() {
     for bit in 0..bytes.len() * 8 {
         let mut changed = bytes.clone();
         changed[bit / 8] ^= 0x80 >> (bit % 8);
-        match Answer::from_bytes(&changed) {
+        match Answer::from_bytes(Carrier::Value, &changed) {
             Ok(answer) => assert_eq!(view.handle(&answer).unwrap_err(), Refusal::WrongTag, "bit {bit}"),
             Err(error) => {
                 use BadMessage::{Kind, Length, UnknownSuite};
@@ -209,7 +209,7 @@ fn the_initiators_tag_in_place_of_the_responders_is_refused() {
     let mut bytes = answer.to_bytes();
     let tag = bytes.len() - Tag::LEN;
     bytes[tag..].copy_from_slice(agreed.tag(Role::Initiator).as_bytes());
-    let answer = Answer::from_bytes(&bytes).unwrap();
+    let answer = Answer::from_bytes(Carrier::Value, &bytes).unwrap();
     assert_eq!(view.handle(&answer).unwrap_err(), Refusal::WrongTag);
 }
 

@@ -3,7 +3,7 @@
 use bitcoin::OutPoint;
 use bitcoin::hex::FromHex;
 use keyway_protocol::identity::NegotiationSecret;
-use keyway_protocol::message::{Answer, AnswerForm, BadMessage, Offer, Refusal};
+use keyway_protocol::message::{Answer, AnswerForm, BadMessage, Carrier, Offer, Refusal};
 use keyway_protocol::negotiation::{Agreed, Context, Draft, Received};
 use keyway_protocol::outpoint_bytes;
 use keyway_protocol::suite::{BadShare, Suite};
@@ -44,11 +44,11 @@ fn anchor() -> OutPoint {
 }
 
 fn answer(offer: &[u8]) -> Result<(Answer, Agreed), Refusal> {
-    Received::new(context(), Offer::from_bytes(offer)?, anchor()).answer(&n(RESPONDER))
+    Received::new(context(), Offer::from_bytes(Carrier::Value, offer)?, anchor()).answer(&n(RESPONDER))
 }
 
 fn read(draft: Draft, answer: &[u8]) -> Result<Agreed, Refusal> {
-    draft.mined(anchor().txid).handle(&Answer::from_bytes(answer)?, &n(1))
+    draft.mined(anchor().txid).handle(&Answer::from_bytes(Carrier::Value, answer)?, &n(1))
 }
 
 fn case(id: &str, comment: &str, own: u8, offer: &[u8]) -> Vec<(&'static str, Json)> {
@@ -103,6 +103,11 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::Message(BadMessage::Kind(..)) => "Kind",
         Refusal::Message(BadMessage::UnknownSuite(_)) => "UnknownSuite",
         Refusal::Message(BadMessage::OtherSuite { .. }) => "OtherSuite",
+        Refusal::Message(BadMessage::Group(_)) => "Group",
+        Refusal::Message(BadMessage::UnknownForm(_)) => "UnknownForm",
+        Refusal::Message(BadMessage::Announced(_)) => "Announced",
+        Refusal::Message(BadMessage::NoSuchLength(_)) => "NoSuchLength",
+        Refusal::NoFirstSecret => "NoFirstSecret",
         Refusal::Message(BadMessage::Length { .. }) | Refusal::Share(BadShare::Length { .. }) => "Length",
         Refusal::Share(BadShare::NoKey(_)) => "NoKey",
         Refusal::Share(BadShare::SmallOrder) => "SmallOrder",

@@ -1,0 +1,342 @@
+//! Locked payments (PROTOCOL.md 7.5): collected by the answer, whose fee rises as the timeout comes near, or taken back
+//! after it.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxIn, TxOut, Weight, ecdsa};
+use keyway_carriers::script::data;
+use keyway_carriers::script::lock::{Lock, collecting_weight, returning_weight};
+use keyway_carriers::value::p2wpkh_weight;
+use keyway_chain::Height;
+use keyway_ledger::{BroadcastError, Ledger};
+use keyway_protocol::card::Card;
+use keyway_protocol::identity::IdentitySecret;
+use keyway_protocol::message::{Answer, Carrier};
+use keyway_protocol::negotiation::{NegotiationId, Role};
+use keyway_protocol::prekey::FirstSecret;
+use keyway_protocol::ratchet::BestChain;
+use keyway_protocol::state::{Anchor, OfferPlace, Payment};
+
+use super::offer::impossible;
+use super::{Event, Party};
+use crate::error::NodeError;
+use crate::reading::{OfferRead, Reading};
+use crate::store::{Purpose, Record, Sent};
+use crate::wallet::PLAIN_SEQUENCE;
+
+/// The fewest blocks before the timeout in which the responder still publishes t.
+const LEAST_MARGIN: u32 = 36;
+/// Within the margin the answer's feerate doubles each time so many blocks have passed.
+const DOUBLING: u32 = 6;
+const MOST_DOUBLINGS: u32 = 5;
+
+/// A payment with what it takes to move it.
+pub(super) struct LockedPayment {
+    lock: Lock,
+    first: FirstSecret,
+    timeout: Height,
+    anchor: (OutPoint, TxOut),
+    locked: (OutPoint, TxOut),
+    /// Bytes of the answer.
+    answer_len: usize,
+    /// Less than this is dust.
+    least: Amount,
+}
+
+impl LockedPayment {
+    pub(super) fn collecting_fee(&self, feerate: FeeRate) -> Amount {
+        feerate.fee_wu(self.collecting_weight()).unwrap_or(Amount::MAX)
+    }
+
+    fn collecting_weight(&self) -> Weight {
+        p2wpkh_weight(1, 1) + data::weight(self.answer_len) + collecting_weight()
+    }
+
+    /// The transaction that publishes t and answers, signed, and its fee.
+    pub(super) fn collect(
+        &self,
+        identity: &IdentitySecret,
+        answer: &[u8],
+        fee: Amount,
+    ) -> Result<(Transaction, Amount), NodeError> {
+        let paid = self.anchor.1.value + self.locked.1.value;
+        let output = self.pay(identity, paid, fee)?;
+        let message = data::write(answer).map_err(impossible)?;
+        let inputs = [self.anchor.0, self.locked.0];
+        let mut tx = unsigned(&inputs, vec![output, message], LockTime::ZERO);
+        let party = identity.party();
+        let mut cache = SighashCache::new(&tx);
+        let digest =
+            cache.p2wpkh_signature_hash(0, &party.script(), self.anchor.1.value, EcdsaSighashType::All);
+        let first = identity.sign_input(digest.map_err(impossible)?);
+        let second = self.sign(identity, &tx, 1)?;
+        let collecting = self.lock.collect(party, second, &self.first.payment_secret());
+        let witnesses = [
+            Some(bitcoin::Witness::p2wpkh(&first, &party.to_public_key())),
+            Some(collecting.ok_or_else(|| impossible("the lock does not open with its own secret"))?),
+        ];
+        for (input, witness) in tx.input.iter_mut().zip(witnesses.into_iter().flatten()) {
+            input.witness = witness;
+        }
+        Ok((tx, fee))
+    }
+
+    /// The transaction that takes the payment back, signed, and its fee.
+    fn take_back(
+        &self,
+        identity: &IdentitySecret,
+        feerate: FeeRate,
+    ) -> Result<(Transaction, Amount), NodeError> {
+        let weight = p2wpkh_weight(0, 1) + returning_weight();
+        let fee = feerate.fee_wu(weight).unwrap_or(Amount::MAX);
+        let output = self.pay(identity, self.locked.1.value, fee)?;
+        let at = LockTime::from_height(self.timeout.to_u32()).map_err(impossible)?;
+        let mut tx = unsigned(&[self.locked.0], vec![output], at);
+        let signature = self.sign(identity, &tx, 0)?;
+        let witness = self.lock.take_back(identity.party(), signature, at);
+        let witness = witness.ok_or_else(|| impossible("the lock does not open after its timeout"))?;
+        for input in &mut tx.input {
+            input.witness = witness.clone();
+        }
+        Ok((tx, fee))
+    }
+
+    fn pay(&self, identity: &IdentitySecret, from: Amount, fee: Amount) -> Result<TxOut, NodeError> {
+        let least = self.least.checked_add(fee).unwrap_or(Amount::MAX);
+        let value = from.checked_sub(fee).filter(|value| *value >= self.least);
+        let value = value.ok_or(NodeError::TooLittle { price: from, least, carrier: Carrier::Dynamic })?;
+        Ok(TxOut { value, script_pubkey: identity.party().script() })
+    }
+
+    fn sign(
+        &self,
+        identity: &IdentitySecret,
+        tx: &Transaction,
+        input: usize,
+    ) -> Result<ecdsa::Signature, NodeError> {
+        let (script, amount) = (self.lock.script(), self.locked.1.value);
+        let digest = SighashCache::new(tx).p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All);
+        Ok(identity.sign_input(digest.map_err(impossible)?))
+    }
+}
+
+fn unsigned(inputs: &[OutPoint], output: Vec<TxOut>, lock_time: LockTime) -> Transaction {
+    let input = |outpoint: &OutPoint| TxIn {
+        previous_output: *outpoint,
+        sequence: PLAIN_SEQUENCE,
+        ..TxIn::default()
+    };
+    Transaction { version: Version::TWO, lock_time, input: inputs.iter().map(input).collect(), output }
+}
+
+impl Party {
+    /// What moves an offer's payment, if it is locked.
+    pub(super) fn locked_payment(
+        &self,
+        record: &Record,
+        peer: &Card,
+        offer: &OfferRead,
+    ) -> Result<Option<LockedPayment>, NodeError> {
+        let (Some(locked), Some(timeout)) = (offer.carried.locked(), offer.timeout()) else {
+            return Ok(None);
+        };
+        let secret = self.negotiation_secret(&record.id)?;
+        let found = self.reader().payment_lock(record, peer, secret.as_ref(), offer);
+        let (lock, first) = found.ok_or(NodeError::NotForUs(record.id))?;
+        let responder = match record.role {
+            Role::Initiator => record.peer,
+            Role::Responder => self.key(),
+        };
+        let anchored = TxOut {
+            value: offer.carried.anchored().unwrap_or(Amount::ZERO),
+            script_pubkey: responder.script(),
+        };
+        Ok(Some(LockedPayment {
+            locked: (locked.outpoint, lock.output(locked.amount)),
+            lock,
+            first,
+            timeout,
+            anchor: (offer.carried.anchor(), anchored),
+            answer_len: Answer::len_of(record.suite, record.carrier),
+            least: self.config.chain.dust_p2wpkh(),
+        }))
+    }
+
+    /// Blocks before the timeout in which an answer is no longer begun.
+    pub(super) fn margin(&self) -> u32 {
+        LEAST_MARGIN.max(2 * self.config.policy.key_depth.to_u32())
+    }
+
+    /// Refuses to publish t so late that the payment could go back before the answer is mined.
+    pub(super) fn check_time(&self, offer: &OfferRead) -> Result<(), NodeError> {
+        let (tip, margin) = (self.history.tip(), self.margin());
+        match offer.timeout() {
+            Some(timeout) if timeout < tip.plus(margin) => Err(NodeError::TooLate { timeout, tip, margin }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers that an answer's t is public: from then on the answer is sent again however late it is.
+    pub(super) fn note_revealed(&mut self, sent: &Sent) -> Result<(), NodeError> {
+        let Some(name) = self.dynamic_answer(sent).map(|id| revealed_name(&id)) else { return Ok(()) };
+        match self.store.meta(&name)? {
+            Some(_) => Ok(()),
+            None => self.store.step(|store| store.set_meta(&name, &[1])),
+        }
+    }
+
+    /// Whether a stored answer would publish t for the first time, and too late.
+    pub(super) fn keeps_to_itself(&self, sent: &Sent) -> Result<bool, NodeError> {
+        let Some(id) = self.dynamic_answer(sent) else { return Ok(false) };
+        if self.store.meta(&revealed_name(&id))?.is_some() {
+            return Ok(false);
+        }
+        let Some(record) = self.records.get(&id) else { return Ok(false) };
+        let offer = self.reading(record)?.and_then(|reading| reading.offer);
+        Ok(offer.is_none_or(|offer| self.check_time(&offer).is_err()))
+    }
+
+    fn dynamic_answer(&self, sent: &Sent) -> Option<NegotiationId> {
+        let Purpose::Answer(id) = sent.purpose else { return None };
+        let is_dynamic = self.records.get(&id).is_some_and(|record| record.carrier == Carrier::Dynamic);
+        is_dynamic.then_some(id)
+    }
+
+    /// Takes back every locked payment whose timeout has passed without an answer.
+    pub(super) fn refund_due(
+        &mut self,
+        ledger: &dyn Ledger,
+        readings: &[(NegotiationId, Reading)],
+        events: &mut Vec<Event>,
+    ) -> Result<(), NodeError> {
+        let due: Vec<(Record, OfferRead)> =
+            readings.iter().filter_map(|(id, reading)| self.refundable(id, reading)).collect();
+        for (record, offer) in due {
+            let Some(peer) = self.peer_by_key(record.peer).cloned() else { continue };
+            let Some(locked) = self.locked_payment(&record, &peer, &offer)? else { continue };
+            let (tx, fee) = locked.take_back(&self.identity, self.feerate(ledger)?)?;
+            let sent = self.store.step(|store| store.add_sent(&tx, Purpose::Refund(record.id), fee))?;
+            self.send_stored(ledger, sent, events, |txid| Event::RefundSent { id: record.id, txid })?;
+        }
+        Ok(())
+    }
+
+    fn refundable(&self, id: &NegotiationId, reading: &Reading) -> Option<(Record, OfferRead)> {
+        let record = self.records.get(id).filter(|record| record.role == Role::Initiator)?;
+        let offer = reading.offer.as_ref()?;
+        let facts = &reading.facts;
+        let open = matches!(facts.offer, OfferPlace::Mined(_))
+            && matches!(facts.anchor, Anchor::Unspent | Anchor::SpentOtherwise(_))
+            && facts.payment == Payment::Open
+            && offer.timeout().is_some_and(|timeout| timeout <= self.history.tip())
+            && !self.history.unmined_sent().any(|sent| sent.purpose == Purpose::Refund(*id));
+        open.then(|| (record.clone(), offer.clone()))
+    }
+
+    /// Replaces answers that are not mined by others that pay more, the more the nearer the timeout is.
+    pub(super) fn raise_fees(
+        &mut self,
+        ledger: &dyn Ledger,
+        readings: &[(NegotiationId, Reading)],
+        events: &mut Vec<Event>,
+    ) -> Result<(), NodeError> {
+        let base = self.feerate(ledger)?;
+        for (id, reading) in readings {
+            let pending = reading.facts.anchor == Anchor::AnswerSeen;
+            let newest = self.newest_unmined();
+            let sent = newest.into_iter().find(|sent| sent.purpose == Purpose::Answer(*id));
+            let record = self.records.get(id).filter(|record| record.carrier == Carrier::Dynamic).cloned();
+            let (Some(sent), Some(record), Some(offer), true) = (sent, record, &reading.offer, pending)
+            else {
+                continue;
+            };
+            if let Some(raised) = self.raised(&record, offer, &sent, base)? {
+                self.replace_answer(ledger, *id, raised, events)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn raised(
+        &self,
+        record: &Record,
+        offer: &OfferRead,
+        sent: &Sent,
+        base: FeeRate,
+    ) -> Result<Option<(Transaction, Amount)>, NodeError> {
+        let Some(peer) = self.peer_by_key(record.peer) else { return Ok(None) };
+        let Some(locked) = self.locked_payment(record, peer, offer)? else { return Ok(None) };
+        let wanted = urgent(base, locked.timeout, self.history.tip(), self.margin());
+        let most = record.price / 2;
+        let fee = locked.collecting_fee(wanted.min(self.config.fee_ceiling)).min(most);
+        // A replacement must pay for its own relay on top.
+        let relay = locked.collecting_fee(self.config.chain.min_relay());
+        if fee < sent.fee.checked_add(relay).unwrap_or(Amount::MAX) {
+            return Ok(None);
+        }
+        let message = sent.tx.output.iter().find_map(|output| data::read(output).ok());
+        let message = message.ok_or_else(|| impossible("an answer without its message"))?;
+        locked.collect(&self.identity, message, fee).map(Some)
+    }
+
+    fn replace_answer(
+        &mut self,
+        ledger: &dyn Ledger,
+        id: NegotiationId,
+        (tx, fee): (Transaction, Amount),
+        events: &mut Vec<Event>,
+    ) -> Result<(), NodeError> {
+        // Both say the same and spend the same: whichever is mined is the answer, so both are kept.
+        let new = self.store.step(|store| store.add_sent(&tx, Purpose::Answer(id), fee))?;
+        self.send_stored(ledger, new, events, |txid| Event::FeeRaised { id, txid, fee })
+    }
+
+    /// Hands a stored transaction that can be made again to the ledger; one that it refuses is forgotten.
+    fn send_stored(
+        &mut self,
+        ledger: &dyn Ledger,
+        sent: Sent,
+        events: &mut Vec<Event>,
+        told: impl FnOnce(bitcoin::Txid) -> Event,
+    ) -> Result<(), NodeError> {
+        let txid = sent.txid;
+        match self.dispatch(ledger, &sent) {
+            Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) => {
+                self.store.step(|store| store.remove_sent(&txid))?;
+                events.push(Event::Refused { txid, why: refusal.reason });
+                Ok(())
+            }
+            outcome => {
+                self.history.add_sent(sent);
+                outcome?;
+                events.push(told(txid));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The feerate of an answer that must be mined before the timeout.
+fn urgent(base: FeeRate, timeout: Height, tip: Height, margin: u32) -> FeeRate {
+    let left = timeout.to_u32().saturating_sub(tip.to_u32());
+    let gone = margin.saturating_sub(left);
+    let doublings = gone.div_ceil(DOUBLING).min(MOST_DOUBLINGS);
+    FeeRate::from_sat_per_kwu(base.to_sat_per_kwu().saturating_mul(1 << doublings))
+}
+
+fn revealed_name(id: &NegotiationId) -> String {
+    format!("revealed {id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_feerate_doubles_every_six_blocks_of_the_margin() {
+        let base = FeeRate::from_sat_per_vb_u32(1);
+        let at = |tip| urgent(base, Height::new(200), Height::new(tip), 36).to_sat_per_vb_floor();
+        assert_eq!([100, 164, 165, 170, 171, 182, 199, 500].map(at), [1, 1, 2, 2, 4, 8, 32, 32]);
+    }
+}

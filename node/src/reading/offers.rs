@@ -1,0 +1,196 @@
+//! Which transactions carry offers: to this party by its secrets, from this party as it would make them again.
+
+use bitcoin::{Amount, OutPoint, Transaction};
+use keyway_carriers::script::lock::Lock;
+use keyway_chain::Height;
+use keyway_protocol::card::Card;
+use keyway_protocol::identity::{NegotiationSecret, PartyKey};
+use keyway_protocol::letter::{self, Direction};
+use keyway_protocol::message::{Carrier, Offer, Terms};
+use keyway_protocol::negotiation::{Context, Draft, Role};
+use keyway_protocol::prekey::FirstSecret;
+use keyway_protocol::ratchet::BestChain;
+use keyway_protocol::state::{OfferPlace, Position};
+
+use super::{Case, OfferRead, Reader};
+use crate::carried::Carried;
+use crate::history::Mined;
+use crate::store::Record;
+
+impl Reader<'_> {
+    /// A mined offer to this party, from anybody.
+    pub(crate) fn offer_to_us(&self, mined: &Mined) -> Option<(PartyKey, Carried, Offer)> {
+        let own_script = self.own.key.script();
+        mined.tx.output.iter().find(|output| output.script_pubkey == own_script)?;
+        let amount = self.input0_amount(mined)?;
+        let (author, carried) = Carried::read(self.chain, &mined.tx, amount, None, self.own.key)?;
+        let offer = self.offer_for_us(author, &mined.tx, mined.at.height, &carried)?;
+        Some((author, carried, offer))
+    }
+
+    /// What it says to this party, by its sealing secret or its prekeys.
+    fn offer_for_us(
+        &self,
+        author: PartyKey,
+        tx: &Transaction,
+        height: Height,
+        carried: &Carried,
+    ) -> Option<Offer> {
+        let direction = self.from(author, tx.input.first()?.previous_output);
+        match carried {
+            Carried::Run(run) => Offer::from_bytes(Carrier::Value, run.message()).ok(),
+            Carried::Beside(payment) if payment.locked().is_none() => {
+                let message = letter::open(&direction, self.sealing, payment.message()).ok()?;
+                let offer = Offer::from_bytes(Carrier::Static, &message).ok()?;
+                let dated = Terms::Static { timestamp: tx.lock_time.to_consensus_u32() };
+                (*offer.terms() == dated).then_some(offer)
+            }
+            Carried::Beside(payment) => {
+                let offer = Offer::from_bytes(Carrier::Dynamic, payment.message()).ok()?;
+                let first = self.first_secret(&direction, &offer, height)?;
+                let lock = self.lock(author, self.own.key, &first, &offer)?;
+                is_locked(carried, &lock).then_some(offer)
+            }
+        }
+    }
+
+    fn from(&self, author: PartyKey, input0: OutPoint) -> Direction {
+        Direction { chain: self.chain.id(), author, recipient: self.own.key, input0 }
+    }
+
+    /// The first secret of an offer to one of this party's prekeys, mined at `height`.
+    pub(crate) fn first_secret(
+        &self,
+        from: &Direction,
+        offer: &Offer,
+        height: Height,
+    ) -> Option<FirstSecret> {
+        let Terms::Dynamic { prekey, .. } = offer.terms() else { return None };
+        FirstSecret::receive(from, offer, self.prekeys.find(*prekey, height)?).ok()
+    }
+
+    /// The lock that an offer's payment must have.
+    fn lock(
+        &self,
+        initiator: PartyKey,
+        responder: PartyKey,
+        first: &FirstSecret,
+        offer: &Offer,
+    ) -> Option<Lock> {
+        let Terms::Dynamic { timeout, .. } = offer.terms() else { return None };
+        Lock::new(responder, initiator, first.payment_hash(), *timeout).ok()
+    }
+
+    /// The lock of an offer's payment, and the secret that opens it.
+    pub(crate) fn payment_lock(
+        &self,
+        record: &Record,
+        peer: &Card,
+        secret: Option<&NegotiationSecret>,
+        offer: &OfferRead,
+    ) -> Option<(Lock, FirstSecret)> {
+        let context = self.context(record.role, peer, record.input0, record.carrier);
+        let message = offer.message.as_ref()?;
+        let first = match record.role {
+            Role::Initiator => self.draft(record, context, secret?, offer)?.into_first()?,
+            Role::Responder => {
+                let direction = context.letter(Role::Initiator, record.input0);
+                self.first_secret(&direction, message, offer.at?.height)?
+            }
+        };
+        Some((self.lock(context.initiator.key, context.responder.key, &first, message)?, first))
+    }
+
+    pub(super) fn find_offer(&self, case: &Case<'_>) -> (OfferPlace, Option<OfferRead>) {
+        let input0 = case.record.input0;
+        let Some(mined) = self.history.spender(&input0) else {
+            let unmined = self.history.unmined_spender(&input0).zip(self.output(&input0));
+            let offer = unmined.and_then(|(tx, coin)| self.offer_in(case, tx, coin.value, None));
+            return (OfferPlace::Unmined, offer);
+        };
+        let found = self
+            .input0_amount(mined)
+            .filter(|_| mined.tx.input.first().is_some_and(|input| input.previous_output == input0))
+            .and_then(|amount| self.offer_in(case, &mined.tx, amount, Some(mined.at)));
+        let place = found.as_ref().map_or(OfferPlace::Replaced, |_| OfferPlace::Mined(mined.at.height));
+        (place, found)
+    }
+
+    /// The negotiation's offer, if that is what a transaction carries.
+    fn offer_in(
+        &self,
+        case: &Case<'_>,
+        tx: &Transaction,
+        amount: Amount,
+        at: Option<Position>,
+    ) -> Option<OfferRead> {
+        let (initiator, responder) = (case.context.initiator.key, case.context.responder.key);
+        let (_, carried) = Carried::read(self.chain, tx, amount, Some(initiator), responder)?;
+        let lock_time = tx.lock_time.to_consensus_u32();
+        let mut read = OfferRead { txid: tx.compute_txid(), at, lock_time, carried, message: None };
+        match case.record.role {
+            Role::Responder => {
+                let height = at.map_or_else(|| self.history.tip().next(), |at| at.height);
+                read.message = Some(self.offer_for_us(initiator, tx, height, &read.carried)?);
+                Some(read)
+            }
+            Role::Initiator => self.own_offer(case, read),
+        }
+    }
+
+    /// One's own offer, as this home would make it again. Without the secret it is taken for what it looks like.
+    fn own_offer(&self, case: &Case<'_>, mut read: OfferRead) -> Option<OfferRead> {
+        let carrier = match &read.carried {
+            Carried::Run(_) => Carrier::Value,
+            Carried::Beside(payment) if payment.locked().is_none() => Carrier::Static,
+            Carried::Beside(_) => Carrier::Dynamic,
+        };
+        if carrier != case.record.carrier {
+            return None;
+        }
+        read.message = match &read.carried {
+            Carried::Run(run) => Some(Offer::from_bytes(carrier, run.message()).ok()?),
+            Carried::Beside(_) if carrier == Carrier::Static => None,
+            Carried::Beside(payment) => Some(Offer::from_bytes(carrier, payment.message()).ok()?),
+        };
+        let Some(secret) = case.secret else { return Some(read) };
+        let draft = self.draft(case.record, case.context, secret, &read)?;
+        let is_ours = match &read.carried {
+            Carried::Run(_) => true,
+            Carried::Beside(payment) if carrier == Carrier::Static => {
+                let sealed = draft.sealed(&case.peer.permanent().sealing, secret).ok()?;
+                sealed == payment.message()
+            }
+            Carried::Beside(_) => {
+                let (initiator, responder) = (case.context.initiator.key, case.context.responder.key);
+                let lock = self.lock(initiator, responder, draft.first()?, draft.offer())?;
+                read.message.as_ref() == Some(draft.offer()) && is_locked(&read.carried, &lock)
+            }
+        };
+        read.message = read.message.or_else(|| Some(draft.offer().clone()));
+        is_ours.then_some(read)
+    }
+
+    /// The initiator's draft of the offer that was found.
+    pub(super) fn draft(
+        &self,
+        record: &Record,
+        context: Context,
+        secret: &NegotiationSecret,
+        offer: &OfferRead,
+    ) -> Option<Draft> {
+        match record.carrier {
+            Carrier::Value => Some(Draft::new(context, record.suite, record.form, secret)),
+            Carrier::Static => Some(Draft::dated(context, record.suite, offer.lock_time, secret)),
+            Carrier::Dynamic => {
+                let (prekey, timeout) = (record.prekey.as_deref()?, offer.timeout()?);
+                Draft::to_prekey(context, record.suite, prekey, timeout, secret).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_locked(carried: &Carried, lock: &Lock) -> bool {
+    carried.locked().is_some_and(|locked| locked.script == lock.output(locked.amount).script_pubkey)
+}
