@@ -71,6 +71,7 @@ fn a_home_its_errors_and_its_events_print_no_secret() {
         carrier: Carrier::Value,
         form: AnswerForm::Sequences,
         force: false,
+        timeout: None,
     };
     let mut printed = Printed::default();
     sim.broadcast(&room.people.funding(&sim, &[0], 5).unwrap()).unwrap();
