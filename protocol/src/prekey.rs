@@ -167,7 +167,7 @@ impl FirstSecret {
         Self(extract(&bound, raw.expose()))
     }
 
-    /// t: published to collect the payment. It says nothing of [`FirstSecret::contribution`].
+    /// t: published to collect the payment. It says nothing of what the first secret contributes to mk.
     pub fn payment_secret(&self) -> Secret {
         expand(&self.0, "payment secret", &[])
     }

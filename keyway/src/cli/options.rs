@@ -258,6 +258,7 @@ pub struct Demo {
     pub fresh: bool,
 }
 
+#[cfg(feature = "embedded")]
 impl Demo {
     /// How to negotiate over one of the carriers.
     pub fn terms(&self, carrier: Carrier) -> Terms {
