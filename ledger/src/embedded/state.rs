@@ -164,8 +164,8 @@ impl State {
         self.settle(block, bytes, tip).map_err(BlockError::Ledger)
     }
 
-    /// Whether the block keeps the rule that the engine does not know. Every block of the log was held to it when it
-    /// came, in whatever branch, so the engine can never move to one that breaks it.
+    /// Whether the block keeps the rule that the engine does not know. Every block that came since the rule is in force
+    /// was held to it, in whatever branch, so the engine never moves to one of them that breaks it.
     fn check_rule(&self, block: &Block, parent: BlockHash) -> Result<(), BlockError> {
         let coin = |outpoint: &OutPoint| self.coins.get(outpoint).map(|coin| coin.output.clone());
         let mut spent = Spent::of(block, coin);
