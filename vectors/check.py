@@ -118,6 +118,34 @@ def check_accepted_card(case):
     case.compare_outcome(keyway.accept_card, case["text"], *reader, case["known"])
 
 
+# ------------------------------------------------------------------ introductions.json
+
+
+def check_introduction(case):
+    seed = keyway.Seed(case["introducer_mnemonic"], case["chain"])
+    word = keyway.Introduction(
+        seed.chain_id, seed.identity_key, case.hex("subject"), case["serial"], case["expiry"]
+    )
+    digest = keyway.introduction_digest(word)
+    case.compare(
+        signed=keyway.introduction_bytes(word),
+        digest=digest,
+        signature=primitives.schnorr_sign(seed.identity_secret, digest),
+        text=keyway.introduction_text(word, seed.identity_secret),
+    )
+    if keyway.read_introduction(case["text"]) != word:
+        raise Different("the introduction is not read as it was written")
+
+
+def check_unreadable_introduction(case):
+    case.compare_outcome(keyway.read_introduction, case["text"])
+
+
+def check_choice(case):
+    known, other = (keyway.read_introduction(case[name]) for name in ("known", "other"))
+    case.compare(counts="other" if keyway.replaces(other, known) else "known")
+
+
 # ------------------------------------------------------------------ authorship.json
 
 
@@ -467,6 +495,11 @@ FILES = {
         "valid": check_valid_card,
         "unreadable": check_unreadable_card,
         "reading": check_accepted_card,
+    },
+    "introductions.json": {
+        "valid": check_introduction,
+        "unreadable": check_unreadable_introduction,
+        "choosing": check_choice,
     },
     "authorship.json": {"cases": check_authorship},
     "negotiation.json": {"answering": check_answering, "reading": check_reading_an_answer},

@@ -182,15 +182,19 @@ def text_bytes(text, prefix):
         raise Refused("Alphabet") from None
 
 
+def without_checksum(data):
+    if sha256(data[:-4])[:4] != data[-4:]:
+        raise Refused("Checksum")
+    return data[:-4]
+
+
 def read_card(text):
     data = text_bytes(text, CARD_PREFIX)
     if len(data) > 65536 + 4:
         raise Refused("TooLong")
     if len(data) < 4:
         raise Refused("CutShort")
-    if sha256(data[:-4])[:4] != data[-4:]:
-        raise Refused("Checksum")
-    reader = Reader(data[:-4])
+    reader = Reader(without_checksum(data))
     if reader.number(1) != 1:
         raise Refused("UnknownVersion")
     permanent = read_permanent(reader)
@@ -257,6 +261,48 @@ def accept_beside(card, text, known, known_text):
         raise Refused("Older")
     if card.serial == known.serial and text != known_text:
         raise Refused("SameSerial")
+
+
+INTRODUCTION_PREFIX = "keyway-introduction:"
+Introduction = namedtuple("Introduction", "chain_id introducer subject serial expiry")
+
+
+def introduction_bytes(word):
+    """4.3"""
+    return b"\x01" + word.chain_id + word.introducer + word.subject + u32(word.serial) + u32(word.expiry)
+
+
+def introduction_digest(word):
+    return H("introduction", introduction_bytes(word))
+
+
+def introduction_text(word, secret):
+    data = introduction_bytes(word) + primitives.schnorr_sign(secret, introduction_digest(word))
+    return INTRODUCTION_PREFIX + primitives.base64url_encode(data + sha256(data)[:4])
+
+
+def read_introduction(text):
+    data = text_bytes(text, INTRODUCTION_PREFIX)
+    if not 4 <= len(data) <= 170 + 4:
+        raise Refused("Length")
+    data = without_checksum(data)
+    if data[:1] != b"\x01":
+        raise Refused("UnknownVersion")
+    if len(data) != 170:
+        raise Refused("Length")
+    reader = Reader(data[1:])
+    word = Introduction(reader.take(32), reader.take(33), reader.take(32), reader.number(4), reader.number(4))
+    try:
+        primitives.parse_key(word.introducer)
+    except Invalid:
+        raise Refused("BadKey") from None
+    if not primitives.schnorr_verify(word.introducer[1:], introduction_digest(word), reader.take(64)):
+        raise Refused("Signature")
+    return word
+
+
+def replaces(word, known):
+    return (word.serial, known.expiry) > (known.serial, word.expiry)
 
 
 # ------------------------------------------------------------------ Bitcoin transactions

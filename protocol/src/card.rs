@@ -3,11 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bitcoin::secp256k1::{Message, schnorr};
 use keyway_chain::{Chain, ChainId, Height};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::authorship::context;
@@ -16,10 +13,10 @@ use crate::identity::{IdentitySecret, PartyKey, PartyRef, SealingSecret};
 use crate::kdf::hash;
 use crate::message::Carrier;
 use crate::suite::Suite;
+use crate::text::{self, TextError};
 
 const PREFIX: &str = "keyway-card:";
 const VERSION: u8 = 1;
-const CHECKSUM_LEN: usize = 4;
 const MAX_LEN: usize = 65_536;
 const MAX_ENTRIES: usize = 16;
 const SIGNATURE_LEN: usize = 64;
@@ -245,6 +242,18 @@ pub enum CardError {
     RenewableSignature,
 }
 
+impl From<TextError> for CardError {
+    fn from(error: TextError) -> Self {
+        match error {
+            TextError::Prefix => Self::Prefix,
+            TextError::Alphabet => Self::Alphabet,
+            TextError::TooLong => Self::TooLong,
+            TextError::CutShort => Self::CutShort,
+            TextError::Checksum => Self::Checksum,
+        }
+    }
+}
+
 impl From<CutShort> for CardError {
     fn from(CutShort: CutShort) -> Self {
         CardError::CutShort
@@ -252,6 +261,11 @@ impl From<CutShort> for CardError {
 }
 
 impl Card {
+    /// Whether a line of text means to be a card.
+    pub fn is_meant_by(line: &str) -> bool {
+        line.trim_start().starts_with(PREFIX)
+    }
+
     /// Signs a card.
     ///
     /// # Errors
@@ -340,33 +354,17 @@ fn renewable_digest(permanent_digest: &[u8; 32], renewable: &Renewable) -> [u8; 
     hash("card renewable", &[permanent_digest, &renewable.to_bytes()])
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
-    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
-    [a, b, c, d]
-}
-
 impl fmt::Display for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = self.to_bytes();
-        bytes.extend(checksum(&bytes));
-        write!(f, "{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+        f.write_str(&text::write(PREFIX, self.to_bytes()))
     }
 }
 
 impl FromStr for Card {
     type Err = CardError;
 
-    fn from_str(text: &str) -> Result<Self, CardError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(CardError::Prefix)?;
-        if encoded.len() / 4 * 3 > MAX_LEN + CHECKSUM_LEN {
-            return Err(CardError::TooLong);
-        }
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| CardError::Alphabet)?;
-        let (body, sum) = bytes.split_last_chunk().ok_or(CardError::CutShort)?;
-        if *sum != checksum(body) {
-            return Err(CardError::Checksum);
-        }
-        Self::from_bytes(body)
+    fn from_str(line: &str) -> Result<Self, CardError> {
+        Self::from_bytes(&text::read(PREFIX, MAX_LEN, line)?)
     }
 }
 

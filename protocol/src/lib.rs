@@ -5,6 +5,7 @@ pub mod authorship;
 pub mod card;
 mod encode;
 pub mod identity;
+pub mod introduction;
 mod kdf;
 pub mod letter;
 pub mod message;
@@ -15,6 +16,7 @@ pub mod sealing;
 pub mod secret;
 pub mod state;
 pub mod suite;
+mod text;
 
 pub use encode::outpoint_bytes;
 pub use kdf::hash;

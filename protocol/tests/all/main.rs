@@ -17,6 +17,7 @@ mod errata;
 #[path = "../support/file.rs"]
 mod file;
 mod identity;
+mod introductions;
 #[path = "../support/json.rs"]
 mod json;
 #[path = "../support/kdf.rs"]

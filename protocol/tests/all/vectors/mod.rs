@@ -4,6 +4,7 @@
 mod authorship;
 mod cards;
 mod derivation;
+mod introductions;
 mod negotiation;
 mod sealed;
 mod second_implementation;
