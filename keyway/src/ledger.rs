@@ -28,7 +28,7 @@ fn node_ledger(config: &Config, node: &NodeConfig) -> Result<Rpc, Error> {
 
 #[cfg(feature = "embedded")]
 mod embedded {
-    use keyway_ledger::Embedded;
+    use keyway_ledger::{Embedded, Ledger};
 
     use super::{Config, Error, LedgerConfig};
 
@@ -38,7 +38,13 @@ mod embedded {
     /// As [`open`](super::open); or the home's ledger is a node.
     pub fn embedded(config: &Config) -> Result<Embedded, Error> {
         match &config.ledger {
-            LedgerConfig::Embedded { path } => Ok(Embedded::open(path)?),
+            LedgerConfig::Embedded { path, enforce_exponent } => {
+                let ledger = Embedded::open(path)?;
+                if *enforce_exponent && !ledger.enforces_exponent()? {
+                    ledger.enforce_exponent()?;
+                }
+                Ok(ledger)
+            }
             LedgerConfig::Node(node) => Err(Error::NotEmbedded(node.url.clone())),
         }
     }

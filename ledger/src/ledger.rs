@@ -145,6 +145,10 @@ impl Coin {
 /// 3. A backend that is still catching up with its network ([`LedgerError::Behind`]) answers
 ///    questions about the part it has, and refuses to broadcast.
 /// 4. Bytes from outside never make a backend panic.
+///
+/// **12. OP_EXPONENT.** [`enforces_exponent`](Ledger::enforces_exponent) says whether this backend keeps the rule of
+/// docs/OP_EXPONENT.md: no block that breaks it is ever in the best chain that it shows, from where it began to keep it,
+/// and `broadcast` takes spendings that keep it. A backend that does not know the rule answers `false`.
 pub trait Ledger: Send + Sync {
     /// The chain it shows.
     fn chain(&self) -> &Chain;
@@ -208,6 +212,14 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// See clause 11.
     fn feerate(&self) -> Result<FeeRate, LedgerError>;
+
+    /// Whether outputs locked by OP_EXPONENT are locked here (clause 12).
+    ///
+    /// # Errors
+    /// See clause 11.
+    fn enforces_exponent(&self) -> Result<bool, LedgerError> {
+        Ok(false)
+    }
 
     /// Returns the tip when it differs from `seen` or when the time is up (clause 9).
     ///

@@ -203,6 +203,14 @@ pub enum NodeError {
         /// The suite asked for.
         suite: Suite,
     },
+    /// An offer whose payment OP_EXPONENT locks, on a ledger where nobody enforces it.
+    #[error(
+        "nobody here enforces OP_EXPONENT\nover the dynamic carrier {suite} locks the payment with that opcode, and where it is not enforced anybody can take the payment\nuse --suite x25519-mlkem768 or x25519, which lock it on every chain; or a ledger that enforces it: enforce_exponent = true in keyway.toml"
+    )]
+    NotEnforced {
+        /// The suite asked for.
+        suite: Suite,
+    },
     /// The payment could go back before the answer is mined.
     #[error(
         "there is too little time left to answer\nthe payment can go back after block {timeout}, this is block {tip}, and the answer needs {margin} blocks to be safe\nask the peer for a new offer with a longer timeout"
@@ -371,6 +379,7 @@ impl NodeError {
             | Self::PriceTooLow(_)
             | Self::TooLargeForValue { .. }
             | Self::NoPrekey { .. }
+            | Self::NotEnforced { .. }
             | Self::TooLate { .. }
             | Self::Timeout { .. }
             | Self::BadPeerKey { .. }

@@ -1,6 +1,9 @@
 //! The prekeys of this home (PROTOCOL.md 3.3): one generation on the card, and those before it for as long as an offer
 //! that was made to them may need them.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
 use keyway_chain::{Chain, Height};
 use keyway_protocol::card::Prekey;
 use keyway_protocol::prekey::{PrekeyChain, PrekeyId, PrekeySecret};
@@ -26,7 +29,8 @@ struct Generation {
     index: u32,
     last_height: Height,
     secret: PrekeySecret,
-    ids: Vec<PrekeyId>,
+    /// Each is computed when it is first asked for: those of the large groups take a while.
+    ids: BTreeMap<Suite, OnceCell<PrekeyId>>,
 }
 
 impl Prekeys {
@@ -45,10 +49,12 @@ impl Prekeys {
         Ok(Self(generations))
     }
 
-    /// The secret of a prekey that an offer mined at `height` may use; unmined ones will be mined in the next block.
-    pub(crate) fn find(&self, id: PrekeyId, height: Height) -> Option<&PrekeySecret> {
-        let usable =
-            |generation: &&Generation| height <= generation.last_height && generation.ids.contains(&id);
+    /// The secret of a prekey that an offer of that suite mined at `height` may use; unmined ones will be mined in the
+    /// next block.
+    pub(crate) fn find(&self, suite: Suite, id: PrekeyId, height: Height) -> Option<&PrekeySecret> {
+        let usable = |generation: &&Generation| {
+            height <= generation.last_height && generation.id(suite) == Some(id)
+        };
         self.0.iter().find(usable).map(|generation| &generation.secret)
     }
 
@@ -61,8 +67,13 @@ impl Prekeys {
 
 impl Generation {
     fn new(index: u32, last_height: Height, secret: PrekeySecret) -> Self {
-        let id = |suite: Suite| PrekeyId::of(suite.number(), &secret.public(suite));
-        Self { ids: Suite::WITH_PREKEYS.into_iter().map(id).collect(), index, last_height, secret }
+        let ids = Suite::ALL.into_iter().map(|suite| (suite, OnceCell::new())).collect();
+        Self { index, last_height, secret, ids }
+    }
+
+    fn id(&self, suite: Suite) -> Option<PrekeyId> {
+        let of = || PrekeyId::of(suite.number(), &self.secret.public(suite));
+        self.ids.get(&suite).map(|id| *id.get_or_init(of))
     }
 }
 
@@ -72,9 +83,14 @@ pub(crate) fn begin(store: &Store, head: &PrekeyChain) -> Result<(), NodeError> 
     store.set_meta(NEXT_INDEX, &head.index().to_be_bytes())
 }
 
-/// Takes the next generation, for a card of `now`, and erases those that no offer can need any more; inside a step of
+/// Takes the next generation, for a card of `now` with prekeys of these suites, and erases those that no offer can need any more; inside a step of
 /// the store.
-pub(crate) fn renew(store: &Store, chain: &Chain, now: Height) -> Result<Vec<Prekey>, NodeError> {
+pub(crate) fn renew(
+    store: &Store,
+    chain: &Chain,
+    now: Height,
+    suites: impl Iterator<Item = Suite>,
+) -> Result<Vec<Prekey>, NodeError> {
     let missing = || NodeError::Wallet("the store has no secret for prekeys".to_owned());
     let index = store.meta(NEXT_INDEX)?.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
     let (index, head) = index.zip(store.secret(CHAIN_HEAD)?).ok_or_else(missing)?;
@@ -93,7 +109,7 @@ pub(crate) fn renew(store: &Store, chain: &Chain, now: Height) -> Result<Vec<Pre
     let newest = kept.last().ok_or_else(missing)?;
     let public =
         |suite: Suite| Prekey { suite: suite.number(), last_height, key: newest.secret.public(suite) };
-    Ok(Suite::WITH_PREKEYS.into_iter().map(public).collect())
+    Ok(suites.map(public).collect())
 }
 
 fn life(chain: &Chain) -> u32 {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bip39::Mnemonic;
 use bitcoin::bip32::{ChildNumber, Xpriv};
+use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{self, Keypair, PublicKey, Secp256k1, SecretKey};
 use bitcoin::{CompressedPublicKey, NetworkKind, OutPoint, ScriptBuf};
 use keyway_chain::{Chain, ChainId};
@@ -142,6 +143,12 @@ impl IdentitySecret {
     pub fn sign_input(&self, digest: bitcoin::SegwitV0Sighash) -> bitcoin::ecdsa::Signature {
         let message = secp256k1::Message::from(digest);
         bitcoin::ecdsa::Signature::sighash_all(signing_context().sign_ecdsa_low_r(&message, &self.0))
+    }
+
+    /// Signs an input that spends by a tapscript, all of the transaction (SIGHASH_DEFAULT); without auxiliary randomness.
+    pub fn sign_tapscript(&self, digest: bitcoin::TapSighash) -> bitcoin::taproot::Signature {
+        let signature = self.sign_digest(digest.to_byte_array());
+        bitcoin::taproot::Signature { signature, sighash_type: bitcoin::TapSighashType::Default }
     }
 
     /// BIP340, without auxiliary randomness: the same card always has the same bytes.

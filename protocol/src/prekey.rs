@@ -12,7 +12,7 @@ use crate::kdf::{expand, extract, hash};
 use crate::letter::Direction;
 use crate::message::{Offer, Terms};
 use crate::secret::Secret;
-use crate::suite::{BadShare, ShareSecret, Suite, to_prekey};
+use crate::suite::{BadShare, Power, ShareSecret, Suite, to_prekey};
 
 /// Names a prekey in an offer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +107,25 @@ impl PrekeySecret {
     }
 }
 
+/// What t opens, told without telling t.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// SHA-256 of t (PROTOCOL.md 7.5).
+    Hash([u8; 32]),
+    /// Share A to the power of t, for OP_EXPONENT (PROTOCOL.md 7.6).
+    Power(Power),
+}
+
+impl Condition {
+    /// Whether this is the t.
+    pub fn is_met_by(&self, t: &Secret) -> bool {
+        match self {
+            Self::Hash(hash) => <[u8; 32]>::from(Sha256::digest(t.expose())) == *hash,
+            Self::Power(power) => power.is_of(t),
+        }
+    }
+}
+
 /// What both sides have before the responder answers: it opens the payment, and is one half of what mk rests on.
 #[derive(Debug)]
 pub struct FirstSecret(Secret);
@@ -172,9 +191,17 @@ impl FirstSecret {
         expand(&self.0, "payment secret", &[])
     }
 
-    /// SHA-256 of t, to which the payment is locked.
-    pub fn payment_hash(&self) -> [u8; 32] {
-        Sha256::digest(self.payment_secret().expose()).into()
+    /// What the offer's payment is locked to: by OP_EXPONENT where share A is a number that has powers, else by a hash.
+    ///
+    /// # Errors
+    /// [`BadShare`]: the offer's share must not be used.
+    pub fn condition(&self, offer: &Offer) -> Result<Condition, BadShare> {
+        let t = self.payment_secret();
+        if offer.suite().locks_by_exponent() {
+            Power::new(offer.suite(), offer.share(), &t).map(Condition::Power)
+        } else {
+            Ok(Condition::Hash(Sha256::digest(t.expose()).into()))
+        }
     }
 
     /// What of it goes into the key.

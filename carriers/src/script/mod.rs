@@ -42,7 +42,7 @@ pub enum Damage {
     #[error(transparent)]
     Data(#[from] data::NotData),
     /// More than one output that may be a lock.
-    #[error("the transaction has {0} script-hash outputs; a payment is locked in one alone")]
+    #[error("the transaction has {0} outputs that may be locks; a payment is locked in one alone")]
     SeveralLocks(usize),
     /// An answer that does not spend what it answers.
     #[error("input {input} does not spend the offer's output in its place")]
@@ -129,7 +129,7 @@ fn message_in(outputs: &[TxOut]) -> Result<Option<Vec<u8>>, Damage> {
 }
 
 fn locked_in(tx: &Authored) -> Result<Option<Locked>, Damage> {
-    let mut found = (0..).zip(&tx.tx().output).filter(|(_, output)| output.script_pubkey.is_p2wsh());
+    let mut found = (0..).zip(&tx.tx().output).filter(|(_, output)| lock::may_be(&output.script_pubkey));
     match (found.next(), found.count()) {
         (None, _) => Ok(None),
         (Some((vout, output)), 0) => Ok(Some(Locked {

@@ -26,6 +26,9 @@ pub struct Init {
     /// The embedded ledger's folder; homes that share it share the chain [default: HOME/ledger]
     #[arg(long, value_name = "DIR", conflicts_with = "node", value_hint = ValueHint::DirPath)]
     pub ledger: Option<PathBuf>,
+    /// Hold the embedded ledger to the rule of OP_EXPONENT, which the ffdhe suites need over the dynamic carrier
+    #[arg(long, conflicts_with = "node")]
+    pub enforce_exponent: bool,
     /// See the chain through a full node: http://HOST:PORT of its JSON-RPC
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub node: Option<String>,

@@ -67,7 +67,7 @@ fn tell(party: &Party, home: &Path, config: &Config, ui: &Ui) -> Result<(), Erro
         name: party.name().to_string(),
         chain: config.chain.name(),
         ledger: match &config.ledger {
-            LedgerConfig::Embedded { path } => path.display().to_string(),
+            LedgerConfig::Embedded { path, .. } => path.display().to_string(),
             LedgerConfig::Node(node) => node.url.clone(),
         },
         key: party.key().to_string(),
@@ -97,7 +97,7 @@ fn config(args: &Init) -> Result<Config, Error> {
         return Err(Error::NoLedgerFor(chain.name()));
     }
     let path = args.ledger.as_deref().map_or_else(|| Ok(PathBuf::from("ledger")), absolute)?;
-    Ok(Config::new(chain, LedgerConfig::Embedded { path }))
+    Ok(Config::new(chain, LedgerConfig::Embedded { path, enforce_exponent: args.enforce_exponent }))
 }
 
 /// The chain is the node's; it was asked for in so many words, or is taken as it is.
@@ -134,7 +134,9 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 
 fn resolved(home: &Path, config: &Config) -> Config {
     let ledger = match &config.ledger {
-        LedgerConfig::Embedded { path } => LedgerConfig::Embedded { path: home.join(path) },
+        LedgerConfig::Embedded { path, enforce_exponent } => {
+            LedgerConfig::Embedded { path: home.join(path), enforce_exponent: *enforce_exponent }
+        }
         node => node.clone(),
     };
     Config { ledger, ..config.clone() }

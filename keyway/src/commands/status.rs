@@ -211,9 +211,11 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
 fn ledger_settings(ledger: &LedgerConfig) -> Vec<(&'static str, String)> {
     let shown = |path: &std::path::Path| path.display().to_string();
     match ledger {
-        LedgerConfig::Embedded { path } => {
-            vec![("ledger.kind", "embedded".to_owned()), ("ledger.path", shown(path))]
-        }
+        LedgerConfig::Embedded { path, enforce_exponent } => vec![
+            ("ledger.kind", "embedded".to_owned()),
+            ("ledger.path", shown(path)),
+            ("ledger.enforce_exponent", enforce_exponent.to_string()),
+        ],
         LedgerConfig::Node(node) => {
             let mut settings = vec![("ledger.kind", "node".to_owned()), ("ledger.url", node.url.clone())];
             match &node.access {

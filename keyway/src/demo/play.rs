@@ -288,7 +288,7 @@ impl<'a> Stage<'a> {
 
 /// A home without a passphrase whose words nobody will ever see.
 fn party(dir: &Path, name: &str, birthday: Block) -> Result<Party, Error> {
-    let ledger = LedgerConfig::Embedded { path: Folder::ledger_from_home() };
+    let ledger = LedgerConfig::Embedded { path: Folder::ledger_from_home(), enforce_exponent: true };
     let new = NewParty {
         name: name.parse().map_err(|error: BadName| Error::DemoBroken(error.to_string()))?,
         config: Config::new(Chain::regtest(), ledger),

@@ -91,14 +91,6 @@ impl Embedded {
         self.change(State::enforce)
     }
 
-    /// Whether it holds what comes to the rule of OP_EXPONENT.
-    ///
-    /// # Errors
-    /// If the ledger is broken.
-    pub fn enforces_exponent(&self) -> Result<bool, LedgerError> {
-        Ok(self.state()?.enforcing)
-    }
-
     /// A block's bytes, also of one beside the best chain.
     ///
     /// # Errors
@@ -242,6 +234,10 @@ impl Ledger for Embedded {
 
     fn feerate(&self) -> Result<FeeRate, LedgerError> {
         Ok(self.chain.min_relay())
+    }
+
+    fn enforces_exponent(&self) -> Result<bool, LedgerError> {
+        Ok(self.state()?.enforcing)
     }
 
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {

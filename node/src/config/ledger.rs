@@ -22,6 +22,8 @@ pub enum LedgerConfig {
     Embedded {
         /// The folder; several homes may share it, one process at a time.
         path: PathBuf,
+        /// Whether it is held to the rule of OP_EXPONENT. A ledger that was once is for good.
+        enforce_exponent: bool,
     },
     /// A full node of the chain.
     Node(NodeConfig),
@@ -85,6 +87,7 @@ pub fn usual_cookie(url: &str, home: &Path) -> Option<PathBuf> {
 pub(super) struct LedgerTable {
     kind: String,
     path: Option<PathBuf>,
+    enforce_exponent: Option<bool>,
     url: Option<String>,
     cookie: Option<PathBuf>,
     user: Option<String>,
@@ -105,18 +108,22 @@ impl LedgerTable {
         if *chain != Chain::regtest() {
             return Err(format!("ledger.kind: the embedded ledger is for regtest, not {}", chain.name()));
         }
-        let Self { kind: _, path, url, cookie, user, password_file } = self;
+        let Self { kind: _, path, enforce_exponent, url, cookie, user, password_file } = self;
         if url.is_some() || cookie.is_some() || user.is_some() || password_file.is_some() {
             return Err("ledger: url, cookie, user and password_file are for kind = \"node\"".to_owned());
         }
         let path = path.ok_or("ledger.path: the embedded ledger needs its folder")?;
-        Ok(LedgerConfig::Embedded { path: folder.join(path) })
+        let enforce_exponent = enforce_exponent.unwrap_or(false);
+        Ok(LedgerConfig::Embedded { path: folder.join(path), enforce_exponent })
     }
 
     fn node(self, folder: &Path) -> Result<LedgerConfig, String> {
-        let Self { kind: _, path, url, cookie, user, password_file } = self;
+        let Self { kind: _, path, enforce_exponent, url, cookie, user, password_file } = self;
         if path.is_some() {
             return Err("ledger.path: only the embedded ledger has a folder".to_owned());
+        }
+        if enforce_exponent.is_some() {
+            return Err("ledger.enforce_exponent: only the embedded ledger enforces by itself".to_owned());
         }
         let url = url.ok_or("ledger.url: a node needs its address, as \"http://127.0.0.1:8332\"")?;
         rpc::check_address(&url).map_err(|error| format!("ledger.url: {}", first_line(&error)))?;
@@ -134,15 +141,23 @@ fn first_line(error: &LedgerError) -> String {
 }
 
 impl LedgerConfig {
+    /// Whether OP_EXPONENT locks outputs there, as far as the configuration says.
+    pub fn enforces_exponent(&self) -> bool {
+        matches!(self, Self::Embedded { enforce_exponent: true, .. })
+    }
+
     /// Its lines in the file, explained.
     pub(super) fn to_toml(&self) -> String {
         match self {
-            Self::Embedded { path } => format!(
+            Self::Embedded { path, enforce_exponent } => format!(
                 "# embedded: a regtest chain in a folder, validated by Bitcoin Core's own code in this process.\n\
                  # node: Bitcoin Core 28 or newer, or Litecoin Core 0.21, with url and cookie (or user).\n\
                  kind = \"embedded\"\n\
                  # The folder, relative to this file. Homes that share it share the chain.\n\
-                 path = {}\n",
+                 path = {}\n\
+                 # Whether OP_EXPONENT locks outputs here, as docs/OP_EXPONENT.md says: then offers of the ffdhe suites go over\n\
+                 # the dynamic carrier. A chain that was once held to it stays so.\n\
+                 enforce_exponent = {enforce_exponent}\n",
                 quoted(path)
             ),
             Self::Node(node) => node.to_toml(),

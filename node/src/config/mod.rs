@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bitcoin::{Amount, FeeRate, ScriptBuf};
 use keyway_chain::{Chain, Depth};
+use keyway_protocol::suite::Suite;
 use serde::Deserialize;
 
 use self::ledger::LedgerTable;
@@ -89,6 +90,13 @@ impl Config {
     pub fn new(chain: Chain, ledger: LedgerConfig) -> Self {
         let policy = Policy::default_on(&chain);
         Self { chain, ledger, policy, fee_ceiling: ceiling(FEE_CEILING), bump_after: BUMP_AFTER }
+    }
+
+    /// The suites that this party's card has prekeys of: those whose payments OP_EXPONENT locks, and which make a card
+    /// half as long again, only where it is enforced.
+    pub fn prekey_suites(&self) -> impl Iterator<Item = Suite> + use<> {
+        let ffdhe = if self.ledger.enforces_exponent() { &Suite::FFDHE[..] } else { &[] };
+        Suite::WITH_PREKEYS.into_iter().chain(ffdhe.iter().copied())
     }
 
     /// Reads the file; relative paths in it are relative to its folder.
@@ -197,7 +205,7 @@ mod tests {
     use super::*;
 
     fn fresh() -> Config {
-        Config::new(Chain::regtest(), LedgerConfig::Embedded { path: "/tmp/le\"dger".into() })
+        Config::new(Chain::regtest(), LedgerConfig::Embedded { path: "/tmp/le\"dger".into(), enforce_exponent: false })
     }
 
     fn beside_a_node(chain: Chain, access: Access) -> Config {

@@ -11,7 +11,7 @@ use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Anchor, OfferPlace, State};
 
-use super::offer::impossible;
+use super::offer::{check_enforced, impossible};
 use super::{Event, Party, take_secret};
 use crate::carried::Carried;
 use crate::error::NodeError;
@@ -118,6 +118,7 @@ impl Party {
         feerate: FeeRate,
     ) -> Result<Sent, NodeError> {
         self.check_time(offer)?;
+        check_enforced(ledger, record.carrier, record.suite)?;
         let mut wallet = self.wallet()?;
         let (record, sent) = self.store_answer(record, offer, &mut wallet, feerate)?;
         self.records.insert(record.id, record);

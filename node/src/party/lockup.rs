@@ -4,9 +4,9 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxIn, TxOut, Weight, ecdsa};
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxIn, TxOut, Weight};
 use keyway_carriers::script::data;
-use keyway_carriers::script::lock::{Lock, collecting_weight, returning_weight};
+use keyway_carriers::script::lock::{Lock, Spend, collecting_weight, returning_weight};
 use keyway_carriers::value::p2wpkh_weight;
 use keyway_chain::Height;
 use keyway_ledger::{BroadcastError, Ledger};
@@ -17,6 +17,7 @@ use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::prekey::FirstSecret;
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Anchor, OfferPlace, Payment};
+use keyway_protocol::suite::Suite;
 
 use super::offer::impossible;
 use super::{Event, Party};
@@ -35,6 +36,7 @@ const MOST_DOUBLINGS: u32 = 5;
 pub(super) struct LockedPayment {
     lock: Lock,
     first: FirstSecret,
+    suite: Suite,
     timeout: Height,
     anchor: (OutPoint, TxOut),
     locked: (OutPoint, TxOut),
@@ -50,7 +52,7 @@ impl LockedPayment {
     }
 
     fn collecting_weight(&self) -> Weight {
-        p2wpkh_weight(1, 1) + data::weight(self.answer_len) + collecting_weight()
+        p2wpkh_weight(1, 1) + data::weight(self.answer_len) + collecting_weight(self.suite)
     }
 
     /// The transaction that publishes t and answers, signed, and its fee.
@@ -70,8 +72,9 @@ impl LockedPayment {
         let digest =
             cache.p2wpkh_signature_hash(0, &party.script(), self.anchor.1.value, EcdsaSighashType::All);
         let first = identity.sign_input(digest.map_err(impossible)?);
-        let second = self.sign(identity, &tx, 1)?;
-        let collecting = self.lock.collect(party, second, &self.first.payment_secret());
+        let spent = [self.anchor.1.clone(), self.locked.1.clone()];
+        let spend = Spend { tx: &tx, input: 1, spent: &spent };
+        let collecting = self.lock.collect(spend, identity, &self.first.payment_secret());
         let witnesses = [
             Some(bitcoin::Witness::p2wpkh(&first, &party.to_public_key())),
             Some(collecting.ok_or_else(|| impossible("the lock does not open with its own secret"))?),
@@ -88,13 +91,13 @@ impl LockedPayment {
         identity: &IdentitySecret,
         feerate: FeeRate,
     ) -> Result<(Transaction, Amount), NodeError> {
-        let weight = p2wpkh_weight(0, 1) + returning_weight();
+        let weight = p2wpkh_weight(0, 1) + returning_weight(self.suite);
         let fee = feerate.fee_wu(weight).unwrap_or(Amount::MAX);
         let output = self.pay(identity, self.locked.1.value, fee)?;
         let at = LockTime::from_height(self.timeout.to_u32()).map_err(impossible)?;
         let mut tx = unsigned(&[self.locked.0], vec![output], at);
-        let signature = self.sign(identity, &tx, 0)?;
-        let witness = self.lock.take_back(identity.party(), signature, at);
+        let spent = [self.locked.1.clone()];
+        let witness = self.lock.take_back(Spend { tx: &tx, input: 0, spent: &spent }, identity);
         let witness = witness.ok_or_else(|| impossible("the lock does not open after its timeout"))?;
         for input in &mut tx.input {
             input.witness = witness.clone();
@@ -107,17 +110,6 @@ impl LockedPayment {
         let value = from.checked_sub(fee).filter(|value| *value >= self.least);
         let value = value.ok_or(NodeError::TooLittle { price: from, least, carrier: Carrier::Dynamic })?;
         Ok(TxOut { value, script_pubkey: identity.party().script() })
-    }
-
-    fn sign(
-        &self,
-        identity: &IdentitySecret,
-        tx: &Transaction,
-        input: usize,
-    ) -> Result<ecdsa::Signature, NodeError> {
-        let (script, amount) = (self.lock.script(), self.locked.1.value);
-        let digest = SighashCache::new(tx).p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All);
-        Ok(identity.sign_input(digest.map_err(impossible)?))
     }
 }
 
@@ -156,6 +148,7 @@ impl Party {
             locked: (locked.outpoint, lock.output(locked.amount)),
             lock,
             first,
+            suite: record.suite,
             timeout,
             anchor: (offer.carried.anchor(), anchored),
             answer_len: Answer::len_of(record.suite, record.carrier),

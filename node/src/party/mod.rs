@@ -131,7 +131,8 @@ impl Party {
         let now = new.birthday.at.height;
         Store::create(path, &new.unlock, outside)?.step(|store| {
             prekeys::begin(store, &seed.prekey_head)?;
-            let renewable = renewable(chain, 1, now, prekeys::renew(store, chain, now)?);
+            let prekeys = prekeys::renew(store, chain, now, new.config.prekey_suites())?;
+            let renewable = renewable(chain, 1, now, prekeys);
             let card = Card::sign(permanent, renewable, &seed.identity)?;
             store.set_secret(IDENTITY, &seed.identity.to_secret())?;
             store.set_secret(SEALING, seed.sealing.as_secret())?;
@@ -253,8 +254,10 @@ impl Party {
         self.in_step(|party| {
             let (chain, now) = (&party.config.chain, party.history.tip());
             let (permanent, identity) = (party.card.permanent().clone(), &party.identity);
+            let suites = party.config.prekey_suites();
             (party.card, party.prekeys) = party.store.step(|store| {
-                let renewable = renewable(chain, serial, now, prekeys::renew(store, chain, now)?);
+                let prekeys = prekeys::renew(store, chain, now, suites)?;
+                let renewable = renewable(chain, serial, now, prekeys);
                 let card = Card::sign(permanent, renewable, identity)?;
                 store.set_meta("card", card.to_string().as_bytes())?;
                 Ok((card, Prekeys::load(store)?))

@@ -3,7 +3,7 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid};
 use keyway_carriers::script::data;
-use keyway_carriers::script::lock::Lock;
+use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_carriers::value;
 use keyway_chain::{Chain, Height};
 use keyway_ledger::{BroadcastError, Ledger};
@@ -98,6 +98,7 @@ impl Party {
         let peer = self.peer(&request.peer)?.clone();
         let feerate = self.feerate(ledger)?;
         self.check_peer(&peer, &request.terms())?;
+        check_enforced(ledger, request.carrier, request.suite)?;
         let locked = self.lock_terms(&peer, request)?;
         let quote = Quote::new(&self.config.chain, feerate, &request.terms())?;
         let mut wallet = self.wallet()?;
@@ -288,8 +289,9 @@ impl Plan {
         let draft = Draft::to_prekey(context, self.terms.suite, prekey, timeout, secret);
         let draft = draft.map_err(|error| self.bad_key(&error))?;
         let first = draft.first().ok_or_else(|| impossible("an offer without a first secret"))?;
-        let (responder, initiator) = (context.responder.key, context.initiator.key);
-        let lock = Lock::new(responder, initiator, first.payment_hash(), timeout).map_err(impossible)?;
+        let ends = Ends { responder: context.responder.key, initiator: context.initiator.key, timeout };
+        let condition = first.condition(draft.offer()).map_err(impossible)?;
+        let lock = Lock::new(&ends, condition).map_err(impossible)?;
         let anchor = anchor_amount(chain);
         let amount = self.terms.price.checked_sub(anchor).unwrap_or(Amount::ZERO);
         let message = data::write(&draft.offer().to_bytes()).map_err(impossible)?;
@@ -303,6 +305,16 @@ impl Plan {
     fn bad_key(&self, why: &dyn std::fmt::Display) -> NodeError {
         NodeError::BadPeerKey { peer: self.peer.permanent().name.to_string(), why: why.to_string() }
     }
+}
+
+/// Refuses a payment that is locked by OP_EXPONENT where nobody keeps it locked.
+pub(super) fn check_enforced(
+    ledger: &dyn Ledger,
+    carrier: Carrier,
+    suite: Suite,
+) -> Result<(), NodeError> {
+    let needed = carrier == Carrier::Dynamic && suite.locks_by_exponent();
+    if needed && !ledger.enforces_exponent()? { Err(NodeError::NotEnforced { suite }) } else { Ok(()) }
 }
 
 /// What cannot be, after everything was checked.

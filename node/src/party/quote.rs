@@ -111,8 +111,8 @@ impl Sizes {
         Self {
             carriage: Carriage::Locked { bytes: len, amount, timeout: None },
             offer: p2wpkh_weight(1, 2) + data::weight(len) + LOCK_OUTPUT,
-            answer: p2wpkh_weight(1, 1) + answer + lock::collecting_weight(),
-            refund: Some(p2wpkh_weight(0, 1) + lock::returning_weight()),
+            answer: p2wpkh_weight(1, 1) + answer + lock::collecting_weight(terms.suite),
+            refund: Some(p2wpkh_weight(0, 1) + lock::returning_weight(terms.suite)),
             paid_back: Amount::ZERO,
             least_kept: anchor_amount(chain) * 2,
         }

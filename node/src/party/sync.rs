@@ -1,6 +1,7 @@
 //! Following the chain: take in what it says, then do what is due.
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use keyway_carriers::script::lock;
 use keyway_chain::{BlockRef, Height};
 use keyway_ledger::{BroadcastError, Connected, Ledger, Next, RefusalKind, Watch};
 use keyway_protocol::identity::PartyKey;
@@ -222,7 +223,7 @@ impl Party {
         let own = tx.input.first().and_then(|input| input.witness.nth(1)) == Some(&own_key[..]);
         for (vout, output) in (0u32..).zip(&tx.output) {
             // What a peer locked may go back to it: its spending is news for this party too.
-            if own || output.script_pubkey == own_script || output.script_pubkey.is_p2wsh() {
+            if own || output.script_pubkey == own_script || lock::may_be(&output.script_pubkey) {
                 watch.add_outpoint(OutPoint::new(txid, vout));
             }
         }

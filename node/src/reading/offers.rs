@@ -1,7 +1,7 @@
 //! Which transactions carry offers: to this party by its secrets, from this party as it would make them again.
 
 use bitcoin::{Amount, OutPoint, Transaction};
-use keyway_carriers::script::lock::Lock;
+use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_chain::Height;
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::{NegotiationSecret, PartyKey};
@@ -66,7 +66,7 @@ impl Reader<'_> {
         height: Height,
     ) -> Option<FirstSecret> {
         let Terms::Dynamic { prekey, .. } = offer.terms() else { return None };
-        FirstSecret::receive(from, offer, self.prekeys.find(*prekey, height)?).ok()
+        FirstSecret::receive(from, offer, self.prekeys.find(offer.suite(), *prekey, height)?).ok()
     }
 
     /// The lock that an offer's payment must have.
@@ -77,8 +77,8 @@ impl Reader<'_> {
         first: &FirstSecret,
         offer: &Offer,
     ) -> Option<Lock> {
-        let Terms::Dynamic { timeout, .. } = offer.terms() else { return None };
-        Lock::new(responder, initiator, first.payment_hash(), *timeout).ok()
+        let Terms::Dynamic { timeout, .. } = *offer.terms() else { return None };
+        Lock::new(&Ends { responder, initiator, timeout }, first.condition(offer).ok()?).ok()
     }
 
     /// The lock of an offer's payment, and the secret that opens it.

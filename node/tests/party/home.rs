@@ -21,7 +21,7 @@ impl Fixture {
 
     fn create(&self, unlock: Unlock) -> Result<Party, NodeError> {
         let config =
-            Config::new(Chain::regtest(), LedgerConfig::Embedded { path: self.dir.path().join("ledger") });
+            Config::new(Chain::regtest(), LedgerConfig::Embedded { path: self.dir.path().join("ledger"), enforce_exponent: false });
         let new = NewParty {
             name: "car".parse().unwrap(),
             config,

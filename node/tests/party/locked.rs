@@ -1,9 +1,9 @@
 //! The dynamic carrier: the payment is locked until the offer is answered, and comes back if it is not.
 
-use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, OutPoint, Transaction, TxOut};
+use bitcoin::sighash::EcdsaSighashType;
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, Witness};
 use keyway_carriers::script::data;
-use keyway_carriers::script::lock::Lock;
+use keyway_carriers::script::lock::{self, Ends, Lock, Spend};
 use keyway_chain::Height;
 use keyway_ledger::Ledger;
 use keyway_ledger::embedded::Plan;
@@ -19,21 +19,21 @@ use keyway_protocol::suite::Suite;
 use crate::world::*;
 
 /// The car's offer in a block, seen by nobody yet.
-fn offered(world: &mut World, request: &OfferRequest) -> OfferSent {
+pub fn offered(world: &mut World, request: &OfferRequest) -> OfferSent {
     let sent = world.car.offer(&world.ledger, request).unwrap();
     world.mine(1);
     world.car.sync(&world.ledger, &mut |_| ()).unwrap();
     sent
 }
 
-fn timeout(view: &NegotiationView) -> Height {
+pub fn timeout(view: &NegotiationView) -> Height {
     match view.offer.as_ref().unwrap().carriage {
         Carriage::Locked { timeout, .. } => timeout.unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-fn mine_to(world: &mut World, height: Height) {
+pub fn mine_to(world: &mut World, height: Height) {
     let tip = world.ledger.tip().unwrap().height;
     world.mine(height.to_u32() - tip.to_u32());
 }
@@ -153,33 +153,34 @@ fn first_secret(from: &Direction, offer: &Offer) -> FirstSecret {
 }
 
 /// The car's mined offer as the chain shows it.
-struct Shown {
-    tx: Transaction,
-    offer: Offer,
-    direction: Direction,
-    locked: OutPoint,
-    amount: Amount,
+pub struct Shown {
+    pub tx: Transaction,
+    pub offer: Offer,
+    pub direction: Direction,
+    pub locked: OutPoint,
+    pub amount: Amount,
 }
 
-fn shown(world: &World, sent: &OfferSent) -> Shown {
+pub fn shown(world: &World, sent: &OfferSent) -> Shown {
     let tx = mined_tx(&world.ledger, &sent.txid, &world.charger.key().script());
     let message = tx.output.iter().find_map(|output| data::read(output).ok()).unwrap();
     let offer = Offer::from_bytes(Carrier::Dynamic, message).unwrap();
     let input0 = tx.input[0].previous_output;
     let (author, recipient) = (world.car.key(), world.charger.key());
     let direction = Direction { chain: world.ledger.chain().id(), author, recipient, input0 };
-    let vout = tx.output.iter().position(|output| output.script_pubkey.is_p2wsh()).unwrap();
+    let vout = tx.output.iter().position(|output| lock::may_be(&output.script_pubkey)).unwrap();
     let (locked, amount) = (OutPoint::new(sent.txid, vout as u32), tx.output[vout].value);
     Shown { tx, offer, direction, locked, amount }
 }
 
 fn lock_of(world: &World, initiator: PartyKey, first: &FirstSecret, offer: &Offer) -> Lock {
-    let Terms::Dynamic { timeout, .. } = offer.terms() else { panic!() };
-    Lock::new(world.charger.key(), initiator, first.payment_hash(), *timeout).unwrap()
+    let Terms::Dynamic { timeout, .. } = *offer.terms() else { panic!() };
+    let ends = Ends { responder: world.charger.key(), initiator, timeout };
+    Lock::new(&ends, first.condition(offer).unwrap()).unwrap()
 }
 
 /// The charger's own program, changed to take the payment and give nothing.
-fn collect_without_answer(world: &World, shown: &Shown) -> Transaction {
+pub fn collect_without_answer(world: &World, shown: &Shown) -> Transaction {
     let first = first_secret(&shown.direction, &shown.offer);
     let lock = lock_of(world, world.car.key(), &first, &shown.offer);
     let charger = seed(CHARGER).identity;
@@ -190,12 +191,14 @@ fn collect_without_answer(world: &World, shown: &Shown) -> Transaction {
             script_pubkey: charger.party().script(),
         }],
     );
-    let digest = SighashCache::new(&tx)
-        .p2wsh_signature_hash(0, lock.script(), shown.amount, EcdsaSighashType::All)
-        .unwrap();
-    let signature = charger.sign_input(digest);
-    tx.input[0].witness = lock.collect(charger.party(), signature, &first.payment_secret()).unwrap();
+    tx.input[0].witness = opened(&lock, &tx, shown.amount, &first.payment_secret()).unwrap();
     tx
+}
+
+/// The charger's witness in a transaction that spends the lock alone.
+fn opened(lock: &Lock, tx: &Transaction, amount: Amount, t: &Secret) -> Option<Witness> {
+    let spent = [lock.output(amount)];
+    lock.collect(Spend { tx, input: 0, spent: &spent }, &seed(CHARGER).identity, t)
 }
 
 #[test]
@@ -253,11 +256,10 @@ fn an_unbound_secret_published_for_a_copied_offer_opens_the_original_and_a_bound
     let mut world = World::new();
     let sent = offered(&mut world, &over(Carrier::Dynamic));
     let Shown { offer, direction, .. } = shown(&world, &sent);
-    let charger = seed(CHARGER).identity;
     let (author, input0) = (seed(MALLORY).identity.party(), OutPoint::new(sent.txid, 9));
     let copied = Direction { author, input0, ..direction };
-    let signature = charger.sign_input(bitcoin::hashes::Hash::all_zeros());
-    let opens = |lock: &Lock, t: &Secret| lock.collect(charger.party(), signature, t).is_some();
+    let tx = spend(&[OutPoint::new(sent.txid, 2)], vec![]);
+    let opens = |lock: &Lock, t: &Secret| opened(lock, &tx, PRICE, t).is_some();
 
     // The attacker copies share, ciphertext and lock into a small payment of its own. The charger answers that one, and
     // what it publishes opens the car's payment, whose offer it may never have read.
@@ -318,7 +320,7 @@ fn a_locked_key_outlives_its_negotiations_secret() {
 }
 
 #[test]
-fn a_timeout_out_of_bounds_a_suite_without_prekeys_and_too_low_a_price_are_refused() {
+fn a_timeout_out_of_bounds_and_too_low_a_price_are_refused() {
     let mut world = World::new();
     for blocks in [0, 71, 1_001] {
         let request = OfferRequest { timeout: Some(blocks), ..over(Carrier::Dynamic) };
@@ -326,9 +328,6 @@ fn a_timeout_out_of_bounds_a_suite_without_prekeys_and_too_low_a_price_are_refus
         assert_eq!(refused.kind(), Kind::Refused);
         assert!(refused.to_string().contains("at least 72 blocks"), "{refused}");
     }
-    let request = OfferRequest { suite: Suite::Ffdhe2048, ..over(Carrier::Dynamic) };
-    let refused = world.car.offer(&world.ledger, &request).unwrap_err();
-    assert!(refused.to_string().contains("no prekey for ffdhe2048"), "{refused}");
     let request = OfferRequest { price: Amount::from_sat(2_000), ..over(Carrier::Dynamic) };
     let refused = world.car.offer(&world.ledger, &request).unwrap_err();
     assert!(refused.to_string().contains("too little for the dynamic carrier"), "{refused}");

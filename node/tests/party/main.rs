@@ -6,6 +6,7 @@
 mod attacks;
 mod chain;
 mod home;
+mod exponent;
 mod locked;
 mod negotiation;
 mod recovery;

@@ -46,7 +46,9 @@ pub fn seed(words: &str) -> Seed {
 }
 
 pub fn party(dir: &Path, name: &str, words: &str, ledger: &dyn Ledger) -> Party {
-    let config = Config::new(Chain::regtest(), LedgerConfig::Embedded { path: dir.join("ledger") });
+    let enforce_exponent = ledger.enforces_exponent().unwrap();
+    let ledger_config = LedgerConfig::Embedded { path: dir.join("ledger"), enforce_exponent };
+    let config = Config::new(Chain::regtest(), ledger_config);
     let new = NewParty {
         name: name.parse().unwrap(),
         config,
@@ -60,16 +62,29 @@ pub fn party(dir: &Path, name: &str, words: &str, ledger: &dyn Ledger) -> Party 
 impl World {
     /// Cards exchanged, the car funded with four coins of a tenth of a bitcoin each.
     pub fn new() -> Self {
-        let mut world = Self::strangers();
-        world.charger.add_peer(world.car.card().clone()).unwrap();
-        world.car.add_peer(world.charger.card().clone()).unwrap();
-        world
+        Self::strangers().acquainted()
+    }
+
+    fn acquainted(mut self) -> Self {
+        self.charger.add_peer(self.car.card().clone()).unwrap();
+        self.car.add_peer(self.charger.card().clone()).unwrap();
+        self
+    }
+
+    /// The same where OP_EXPONENT is enforced.
+    pub fn enforcing() -> Self {
+        Self::over(|ledger| ledger.enforce_exponent().unwrap()).acquainted()
     }
 
     /// The same without cards.
     pub fn strangers() -> Self {
+        Self::over(|_| ())
+    }
+
+    fn over(prepare: impl FnOnce(&Embedded)) -> Self {
         let dir = TempDir::new().unwrap();
         let ledger = Embedded::open(dir.path().join("ledger")).unwrap();
+        prepare(&ledger);
         let car = party(dir.path(), "car", CAR, &ledger);
         let charger = party(dir.path(), "charger", CHARGER, &ledger);
         let mut world = Self { dir, ledger, car, charger };

@@ -36,6 +36,72 @@ pub(super) static FFDHE3072: LazyLock<Group> =
 pub(super) static FFDHE4096: LazyLock<Group> =
     LazyLock::new(|| Group::rfc7919(Suite::Ffdhe4096, rfc7919::FFDHE4096));
 
+/// The suite's group; of a suite that has none, that of 2,048 bits.
+pub(super) fn group(suite: Suite) -> &'static Group {
+    match suite {
+        Suite::Ffdhe4096 => &FFDHE4096,
+        Suite::Ffdhe3072 => &FFDHE3072,
+        _ => &FFDHE2048,
+    }
+}
+
+/// A^t mod p, which says what t opens (PROTOCOL.md 7.6). Numbers are as OP_EXPONENT takes and gives them: big-endian,
+/// without leading zeros.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Power {
+    suite: Suite,
+    base: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Power {
+    /// `share` to the power of t. Until t is published it is a secret: this takes constant time.
+    pub(crate) fn new(suite: Suite, share: &[u8], t: &Secret) -> Result<Self, BadShare> {
+        let group = group(suite);
+        let value = group.power(group.share(share)?, &Exponent::new(t));
+        Ok(Self { suite, base: minimal(share), value: minimal(&value.to_be_bytes()) })
+    }
+
+    /// Its group's.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// p.
+    pub fn modulus(&self) -> Vec<u8> {
+        minimal(&group(self.suite).modulus.modulus().as_ref().to_be_bytes())
+    }
+
+    /// A.
+    pub fn base(&self) -> &[u8] {
+        &self.base
+    }
+
+    /// A^t mod p.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// Whether this is the t.
+    pub fn is_of(&self, t: &Secret) -> bool {
+        let len = group(self.suite).len;
+        let mut share = vec![0; len.saturating_sub(self.base.len())];
+        share.extend_from_slice(&self.base);
+        Self::new(self.suite, &share, t).is_ok_and(|power| power == *self)
+    }
+}
+
+impl std::fmt::Debug for Power {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Power({})", self.suite)
+    }
+}
+
+/// Without leading zeros.
+fn minimal(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
+}
+
 impl Group {
     #[expect(clippy::expect_used, reason = "the primes stand in the source; a test reads each")]
     fn rfc7919(suite: Suite, prime: &str) -> Self {
@@ -93,6 +159,14 @@ fn widened(bytes: &[u8]) -> [u8; U4096::BYTES] {
 /// A secret exponent; it wipes itself.
 struct Exponent(Zeroizing<BoxedUint>);
 
+impl Exponent {
+    #[expect(clippy::expect_used, reason = "the precision is that of the bytes")]
+    fn new<const N: usize>(secret: &Secret<N>) -> Self {
+        let exponent = BoxedUint::from_be_slice(secret.expose(), 8 * N as u32);
+        Self(Zeroizing::new(exponent.expect("as many bits as bytes give")))
+    }
+}
+
 /// One side's secret exponent, and its share.
 pub(crate) struct Private {
     group: &'static Group,
@@ -101,11 +175,8 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    #[expect(clippy::expect_used, reason = "the precision is that of the bytes")]
     pub(super) fn new(group: &'static Group, secret: &Secret<EXPONENT_LEN>) -> Self {
-        let bits = 8 * EXPONENT_LEN as u32;
-        let exponent = BoxedUint::from_be_slice(secret.expose(), bits).expect("as many bits as bytes give");
-        let exponent = Exponent(Zeroizing::new(exponent));
+        let exponent = Exponent::new(secret);
         let precision = group.modulus.bits_precision();
         let generator = BoxedUint::from(group.generator).resize(precision);
         let share = group.power(generator, &exponent).to_be_bytes().into_vec();
@@ -183,6 +254,22 @@ mod tests {
                 assert_eq!(own.agree(&share).unwrap_err(), BadShare::OutsideSubgroup(group.suite));
             }
             assert!(own.agree(&small(group, 4)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_power_is_that_of_one_exponent_and_begins_with_no_zero() {
+        for group in groups() {
+            let t = |byte| Secret::fill_with(|bytes: &mut [u8; 32]| bytes.fill(byte));
+            let share = private(group, 1).public().to_vec();
+            let power = Power::new(group.suite, &share, &t(3)).unwrap();
+            assert!(power.is_of(&t(3)) && !power.is_of(&t(4)));
+            // 4 is a square, and 2^(2·3) is small enough to see.
+            let three = Secret::fill_with(|bytes: &mut [u8; 32]| bytes[31] = 3);
+            let small = Power::new(group.suite, &small(group, 4), &three).unwrap();
+            assert_eq!((small.base(), small.value()), (&[4][..], &[64][..]));
+            assert!(small.is_of(&three) && small.modulus().len() == group.len);
+            assert_eq!(Power::new(group.suite, &[0; 3], &three).unwrap_err(), BadShare::Length { suite: group.suite, expected: group.len, found: 3 });
         }
     }
 

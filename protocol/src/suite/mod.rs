@@ -5,6 +5,8 @@ mod rfc7919;
 mod x25519;
 mod xwing;
 
+pub use ffdh::Power;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -42,8 +44,12 @@ impl Suite {
     pub const ALL: [Suite; 5] =
         [Suite::X25519MlKem768, Suite::X25519, Suite::Ffdhe4096, Suite::Ffdhe3072, Suite::Ffdhe2048];
 
-    /// Those for which cards have prekeys: a card is handed over as one line of text, and the others' are long.
+    /// Those for which every card has prekeys.
     pub const WITH_PREKEYS: [Suite; 2] = [Suite::X25519MlKem768, Suite::X25519];
+
+    /// Those of RFC 7919: offers to their prekeys lock the payment by OP_EXPONENT, so only a card of somebody whose
+    /// ledger enforces that has such prekeys.
+    pub const FFDHE: [Suite; 3] = [Suite::Ffdhe4096, Suite::Ffdhe3072, Suite::Ffdhe2048];
 
     /// What to take where nothing is said: the strongest that the carrier has room for.
     pub const fn default_over(carrier: Carrier) -> Self {
@@ -100,6 +106,11 @@ impl Suite {
             Suite::Ffdhe3072 => 384,
             Suite::Ffdhe4096 => 512,
         }
+    }
+
+    /// Whether an offer to a prekey locks its payment by OP_EXPONENT, instead of by a hash.
+    pub const fn locks_by_exponent(self) -> bool {
+        matches!(self, Suite::Ffdhe2048 | Suite::Ffdhe3072 | Suite::Ffdhe4096)
     }
 
     /// Bytes that an offer to a prekey carries beside share A: none where share A itself meets the prekey.
@@ -186,12 +197,7 @@ impl ShareSecret {
     }
 
     fn ffdh(suite: Suite, exponent: &Secret<{ ffdh::EXPONENT_LEN }>) -> Self {
-        let group = match suite {
-            Suite::Ffdhe4096 => &ffdh::FFDHE4096,
-            Suite::Ffdhe3072 => &ffdh::FFDHE3072,
-            _ => &ffdh::FFDHE2048,
-        };
-        Self::Ffdh(ffdh::Private::new(group, exponent))
+        Self::Ffdh(ffdh::Private::new(ffdh::group(suite), exponent))
     }
 
     /// The share that the peer sees.
