@@ -432,7 +432,7 @@ class BesidePayment:
 
     def check_static(self, offer):
         message = keyway.message_a(self.share, offer["timestamp"], self.suite)
-        nothing = "timeout prekey prekey_id payment_secret lock_script".split()
+        nothing = "timeout prekey prekey_id payment_secret lock_script lock_output".split()
         offer.compare(message=message, **dict.fromkeys(nothing))
         self.contribution = b""
         self.check_data(offer, True, self.input0, message, self.case["initiator"].hex("n"))
@@ -447,9 +447,14 @@ class BesidePayment:
         self.contribution = keyway.expand(f, "key secret")
         id_ = keyway.prekey_id(suite, prekey)
         message = keyway.u8(suite) + id_ + keyway.u32(offer["timeout"]) + self.share + ciphertext
+        if suite in keyway.FFDHE:
+            lock, output = keyway.exponent_lock(self.ids, suite, self.share, t, offer["timeout"])
+        else:
+            lock = keyway.lock_script(self.ids, primitives.sha256(t), offer["timeout"])
+            output = b"\x00\x20" + primitives.sha256(lock)
         offer.compare(
             prekey=prekey, prekey_id=id_, message=message, payment_secret=t, timestamp=None,
-            lock_script=keyway.lock_script(self.ids, primitives.sha256(t), offer["timeout"]),
+            lock_script=lock, lock_output=output,
         )  # fmt: skip
         self.case["answer"].compare(timestamp=None)
         self.check_data(offer, True, self.input0, message, n)

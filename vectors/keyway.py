@@ -720,7 +720,7 @@ def handle_answer(parties, offer, answer, offer_txid, n):
     return keys
 
 
-# ------------------------------------------------------------------ 3.3, 7.4 and 7.5. Beside the payment
+# ------------------------------------------------------------------ 3.3, 7.4, 7.5 and 7.6. Beside the payment
 
 STATIC, DYNAMIC = 2, 3
 
@@ -782,12 +782,43 @@ def first_secret(parties, suite, prekey, share, ciphertext, raw):
     return extract(H("first secret", *bound, parties.input0), raw)
 
 
+def script_number(number):
+    """Of more than 16."""
+    return number.to_bytes(number.bit_length() // 8 + 1, "little")
+
+
 def lock_script(parties, payment_hash, timeout):
     """andor(pk(R),sha256(h),and_v(v:pk(I),after(T))) in Script."""
-    number = timeout.to_bytes(timeout.bit_length() // 8 + 1, "little")
-    back = push(parties.initiator_key) + b"\xad" + push(number) + b"\xb1"
+    back = push(parties.initiator_key) + b"\xad" + push(script_number(timeout)) + b"\xb1"
     collect = b"\x82\x01\x20\x88\xa8" + push(payment_hash) + b"\x87"
     return push(parties.responder_key) + b"\xac\x64" + back + b"\x67" + collect + b"\x68"
+
+
+def minimal(number):
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def exponent_lock(parties, suite, share, t, timeout):
+    """7.6: the leaf that collects, and the output's script."""
+    p, a, t = primitives.ffdhe_prime(FFDHE[suite]), int.from_bytes(share, "big"), int.from_bytes(t, "big")
+    power = push(primitives.hash160(minimal(pow(a, t, p))))
+    own = push(minimal(a)) + push(minimal(p)) + b"\xee\xa9" + power + b"\x88"
+    own += push(parties.responder_key[1:]) + b"\xac"
+    # The natural witness: a count, a signature, t, the leaf, a control block of two leaves.
+    price = 8 + (256 + 32) * ((4 * (FFDHE[suite] // 512) + 1) ** 2 + 24) // 160
+    budget = 50 + 1 + 65 + 33 + (3 + len(own)) + 66
+    collect = padding(price + 50 - budget) + own
+    back = push(parties.initiator_key[1:]) + b"\xad" + push(script_number(timeout)) + b"\xb1"
+    return collect, b"\x51\x20" + primitives.taproot_key(NOBODY, collect, back)
+
+
+NOBODY = bytes.fromhex("50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0")
+
+
+def padding(missing):
+    """Zeros that are pushed and dropped."""
+    zeros = [min(520, missing - start) for start in range(0, max(missing, 0), 520)]
+    return b"".join(push(bytes(length)) + b"\x75" for length in zeros)
 
 
 # ------------------------------------------------------------------ 10. Session keys

@@ -151,6 +151,19 @@ def public_key(secret):
     return bytes([2 + y % 2]) + x.to_bytes(32, "big")
 
 
+def taproot_key(internal, *leaves):
+    """BIP341: the output key of two leaves under an internal key."""
+    hashes = sorted(tagged_hash(b"TapLeaf", b"\xc0" + compact_size(len(leaf)) + leaf) for leaf in leaves)
+    root = tagged_hash(b"TapBranch", b"".join(hashes))
+    tweak = int.from_bytes(tagged_hash(b"TapTweak", internal + root), "big")
+    x, _ = point_add(lift_x(int.from_bytes(internal, "big"), 0), point_mul(tweak, G))
+    return x.to_bytes(32, "big")
+
+
+def compact_size(number):
+    return number.to_bytes(1, "big") if number < 253 else b"\xfd" + number.to_bytes(2, "little")
+
+
 def ecdsa_verify(key, digest, r, s):
     """FIPS 186-5; `key` is compressed."""
     if not (0 < r < ORDER and 0 < s < ORDER):

@@ -194,7 +194,8 @@ impl People {
 /// The configuration of a person's home.
 pub fn config(person: usize) -> Config {
     let chain = Chain::regtest();
-    let config = Config::new(chain, LedgerConfig::Embedded { path: "../ledger".into(), enforce_exponent: false });
+    let config =
+        Config::new(chain, LedgerConfig::Embedded { path: "../ledger".into(), enforce_exponent: false });
     let key_depth = Depth::new(KEY_DEPTHS.get(person).copied().unwrap_or(2));
     Config { policy: Policy { key_depth, ..config.policy }, ..config }
 }

@@ -40,6 +40,8 @@ pub enum Carriage {
         amount: Amount,
         /// The height after which it can go back, where the message could be read.
         timeout: Option<Height>,
+        /// Whether OP_EXPONENT locks it, and not a hash.
+        by_exponent: bool,
     },
 }
 
@@ -113,8 +115,12 @@ impl Carried {
             }
             Self::Beside(payment) => {
                 let bytes = payment.message().len();
-                let locked =
-                    |locked: &script::Locked| Carriage::Locked { bytes, amount: locked.amount, timeout };
+                let locked = |locked: &script::Locked| Carriage::Locked {
+                    bytes,
+                    amount: locked.amount,
+                    timeout,
+                    by_exponent: locked.script.is_p2tr(),
+                };
                 payment.locked().map_or(Carriage::Sealed { bytes }, locked)
             }
         }

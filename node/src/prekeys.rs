@@ -52,9 +52,8 @@ impl Prekeys {
     /// The secret of a prekey that an offer of that suite mined at `height` may use; unmined ones will be mined in the
     /// next block.
     pub(crate) fn find(&self, suite: Suite, id: PrekeyId, height: Height) -> Option<&PrekeySecret> {
-        let usable = |generation: &&Generation| {
-            height <= generation.last_height && generation.id(suite) == Some(id)
-        };
+        let usable =
+            |generation: &&Generation| height <= generation.last_height && generation.id(suite) == Some(id);
         self.0.iter().find(usable).map(|generation| &generation.secret)
     }
 

@@ -1,8 +1,8 @@
 //! `vectors/beside.json`: whole negotiations over the static and the dynamic carrier, with every value between.
 
-use bitcoin::OutPoint;
+use bitcoin::{Amount, OutPoint};
 use keyway_carriers::script::data;
-use keyway_carriers::script::lock::Lock;
+use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_chain::{Chain, Height};
 use keyway_protocol::message::{Answer, Carrier, Offer};
 use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
@@ -26,7 +26,7 @@ fn the_vectors_of_messages_beside_payments_are_what_the_code_gives() {
     for suite in Suite::ALL {
         cases.push(Two::new("bitcoin", Carrier::Static, suite).case());
     }
-    for suite in Suite::WITH_PREKEYS {
+    for suite in Suite::WITH_PREKEYS.into_iter().chain(Suite::FFDHE) {
         cases.push(Two::new("bitcoin", Carrier::Dynamic, suite).case());
     }
     cases.push(Two::new("litecoin", Carrier::Static, Suite::X25519).case());
@@ -109,7 +109,8 @@ impl Two {
         let prekey = self.responder.prekeys.public(self.suite);
         let lock = first.as_ref().map(|first| {
             let (responder, initiator) = (self.responder.key(), self.initiator.key());
-            Lock::new(responder, initiator, first.payment_hash(), TIMEOUT).unwrap()
+            let ends = Ends { responder, initiator, timeout: TIMEOUT };
+            Lock::new(&ends, first.condition(draft.offer()).unwrap()).unwrap()
         });
         object! {
             "input0": outpoint(self.context.input0),
@@ -122,6 +123,7 @@ impl Two {
             "data_script": hex(data::write(&bytes).unwrap().script_pubkey.as_bytes()),
             "payment_secret": first.as_ref().map(|first| hex(first.payment_secret().expose())),
             "lock_script": lock.as_ref().map(|lock| hex(lock.script().as_bytes())),
+            "lock_output": lock.as_ref().map(|lock| hex(lock.output(Amount::ZERO).script_pubkey.as_bytes())),
         }
     }
 

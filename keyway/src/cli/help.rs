@@ -89,12 +89,13 @@ pub const OFFER: &str = "\
 Follows the chain first, and stores every secret before the payment is sent. Over the value carrier the message is
 in the amounts of the payment's outputs, which together are exactly the price; over the static one it is sealed
 beside the payment; over the dynamic one the payment is locked, and comes back by itself if nobody answers in time.
+The lock is a hash; of the ffdhe suites it is the paper's own, by OP_EXPONENT, where the ledger enforces that.
 
 Example:
   keyway --home car offer charger --pay 250000sat --carrier static
 
 JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, coins, bits, data_bytes, locked_sat,
-timeout_height.";
+timeout_height, locked_by.";
 
 pub const COST: &str = "\
 Needs no home. A carrier that is too small for the suite, or a price that is too low, is refused as `keyway offer`
@@ -104,7 +105,8 @@ Example:
   keyway cost --carrier static --suite x25519-mlkem768 --pay 250000sat
 
 JSON: chain, carrier, suite, price_sat, feerate_sat_per_vb, offer and answer (vbytes, fee_sat), paid_back_sat,
-netted_sat, refund (vbytes, fee_sat), coins, bits, data_bytes, locked_sat, timeout_height.";
+netted_sat, refund (vbytes, fee_sat), padding_bytes, coins, bits, data_bytes, locked_sat, timeout_height,
+locked_by.";
 
 pub const SYNC: &str = "\
 Answers the offers of peers as the configuration's [policy] says, sends again what is not mined yet, and
@@ -188,7 +190,9 @@ Core's own validation, and fails if anything is not as it should be. The folder 
 Example:
   keyway demo --carrier all --home /tmp/demo
 
-JSON: runs, one for each carrier, each: chain, carrier, suite, answer_in, price_sat, negotiation, offer and answer (txid, height, time, vbytes,
+Of all carriers the dynamic one is shown twice: locked by a hash, and by OP_EXPONENT, which this ledger enforces.
+
+JSON: runs, one for each carrier and lock, each: chain, carrier, suite, answer_in, price_sat, negotiation, offer and answer (txid, height, time, vbytes,
 fee_sat), initiator and responder (name, key, fingerprint, confirmed, paid_sat, fee_sat, and netted_sat of
 the responder; paid_sat is what went to the other side, fees apart), key (height, depth), sessions (height,
 direction, from, to, text, opened, eavesdropper_opened), eavesdropper (blocks, attempts, opened), home.";

@@ -263,9 +263,14 @@ pub struct Demo {
 
 #[cfg(feature = "embedded")]
 impl Demo {
-    /// How to negotiate over one of the carriers.
-    pub fn terms(&self, carrier: Carrier) -> Terms {
-        Terms { suite: self.suite, carrier, answer_in: self.answer_in, force: self.force }
+    /// How to negotiate, one run after the other: with `all`, over every carrier, and over the dynamic one once more
+    /// with the lock of the paper.
+    pub fn runs(&self) -> impl Iterator<Item = Terms> {
+        let by_exponent = self.carrier.0.len() > 1 && !self.suite.is_some_and(Suite::locks_by_exponent);
+        let paper = by_exponent.then_some((Carrier::Dynamic, Some(Suite::Ffdhe2048)));
+        let runs = self.carrier.0.iter().map(|carrier| (*carrier, self.suite)).chain(paper);
+        let (answer_in, force) = (self.answer_in, self.force);
+        runs.map(move |(carrier, suite)| Terms { suite, carrier, answer_in, force })
     }
 }
 

@@ -4,7 +4,7 @@ use bitcoin::FeeRate;
 use keyway_node::{Costs, Quote, Terms};
 use serde::Serialize;
 
-use crate::amount::sat;
+use crate::amount::{grouped, sat};
 use crate::cli::Cost;
 use crate::error::Error;
 use crate::render::json::CarriageJson;
@@ -24,6 +24,7 @@ struct CostJson {
     paid_back_sat: u64,
     netted_sat: u64,
     refund: Option<SizeJson>,
+    padding_bytes: usize,
     #[serde(flatten)]
     carriage: CarriageJson,
 }
@@ -61,6 +62,7 @@ pub fn run(args: &Cost, ui: &Ui) -> Result<(), Error> {
         paid_back_sat: quote.paid_back.to_sat(),
         netted_sat: quote.netted.to_sat(),
         refund: quote.refund.map(SizeJson::from),
+        padding_bytes: quote.padding,
         carriage: quote.carriage.into(),
     };
     ui.data(&json, |_| text(&terms, &quote, ui.width()))
@@ -74,6 +76,11 @@ fn text(terms: &Terms, quote: &Quote, width: usize) -> String {
         ("offer", format!("{} · the payer needs {}", costs(quote.offer), sat(quote.needed(terms.price)))),
         ("answer", answer),
     ];
+    if quote.padding > 0 {
+        let bytes = grouped(quote.padding as u64);
+        let why = "the lock's script is longer by them, because the answer's witness pays for OP_EXPONENT";
+        lines.push(("padding", format!("{bytes}\u{a0}bytes: {why}")));
+    }
     if let Some(refund) = quote.refund {
         lines.push(("refund", format!("{} · only if nobody answers in time", costs(refund))));
     }

@@ -46,7 +46,7 @@ pub fn play(folder: &Folder, args: &Demo, ui: &Ui) -> Result<Vec<Story>, Error> 
     stage.exchange_cards()?;
     let coins = (args.pay.0 + MARGIN) * faucet::COINS;
     faucet::fund(ui, &stage.ledger, &stage.car.key().script(), coins)?;
-    args.carrier.0.iter().map(|carrier| stage.negotiate(folder, args, &args.terms(*carrier))).collect()
+    args.runs().map(|terms| stage.negotiate(folder, args, &terms)).collect()
 }
 
 /// A message that arrived.
@@ -58,6 +58,7 @@ struct Sent {
 impl<'a> Stage<'a> {
     fn set(folder: &Folder, ui: &'a Ui) -> Result<Self, Error> {
         let ledger = Embedded::open(folder.ledger())?;
+        ledger.enforce_exponent()?;
         let birthday = keyway_node::birthday(&ledger)?;
         let car = party(&folder.car(), "car", birthday)?;
         let charger = party(&folder.charger(), "charger", birthday)?;

@@ -89,6 +89,7 @@ pub struct CarriageJson {
     pub data_bytes: Option<usize>,
     pub locked_sat: Option<u64>,
     pub timeout_height: Option<u32>,
+    pub locked_by: Option<&'static str>,
 }
 
 impl From<Carriage> for CarriageJson {
@@ -98,10 +99,11 @@ impl From<Carriage> for CarriageJson {
                 Self { coins: Some(coins), bits: Some(bits), ..Self::default() }
             }
             Carriage::Sealed { bytes } => Self { data_bytes: Some(bytes), ..Self::default() },
-            Carriage::Locked { bytes, amount, timeout } => Self {
+            Carriage::Locked { bytes, amount, timeout, by_exponent } => Self {
                 data_bytes: Some(bytes),
                 locked_sat: Some(amount.to_sat()),
                 timeout_height: timeout.map(Height::to_u32),
+                locked_by: Some(if by_exponent { "op-exponent" } else { "hash" }),
                 ..Self::default()
             },
         }

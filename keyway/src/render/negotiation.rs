@@ -64,12 +64,13 @@ pub fn spread(carriage: Carriage, price: Amount) -> String {
         Carriage::Sealed { bytes } => {
             format!("one coin of {}, the offer sealed in {}\u{a0}bytes beside it", sat(price), grouped(bytes))
         }
-        Carriage::Locked { bytes, amount, timeout } => {
+        Carriage::Locked { bytes, amount, timeout, by_exponent } => {
             let until =
                 timeout.map_or_else(String::new, |height| format!(" until block\u{a0}{}", grouped(height)));
+            let by = if by_exponent { " by OP_EXPONENT" } else { "" };
             let beside = sat(price.checked_sub(amount).unwrap_or(Amount::ZERO));
             format!(
-                "{} locked{until}, {beside} beside; the offer in {}\u{a0}bytes",
+                "{} locked{by}{until}, {beside} beside; the offer in {}\u{a0}bytes",
                 sat(amount),
                 grouped(bytes)
             )

@@ -205,7 +205,10 @@ mod tests {
     use super::*;
 
     fn fresh() -> Config {
-        Config::new(Chain::regtest(), LedgerConfig::Embedded { path: "/tmp/le\"dger".into(), enforce_exponent: false })
+        Config::new(
+            Chain::regtest(),
+            LedgerConfig::Embedded { path: "/tmp/le\"dger".into(), enforce_exponent: false },
+        )
     }
 
     fn beside_a_node(chain: Chain, access: Access) -> Config {

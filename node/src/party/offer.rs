@@ -105,8 +105,9 @@ impl Party {
         let input0 = self.confirmed_coin(&wallet, quote.needed(request.price))?;
         let lock_time = self.lock_time(request.carrier);
         let carriage = match quote.carriage {
-            Carriage::Locked { bytes, amount, .. } => {
-                Carriage::Locked { bytes, amount, timeout: locked.as_ref().map(|(_, timeout)| *timeout) }
+            Carriage::Locked { bytes, amount, by_exponent, .. } => {
+                let timeout = locked.as_ref().map(|(_, timeout)| *timeout);
+                Carriage::Locked { bytes, amount, timeout, by_exponent }
             }
             other => other,
         };
@@ -308,11 +309,7 @@ impl Plan {
 }
 
 /// Refuses a payment that is locked by OP_EXPONENT where nobody keeps it locked.
-pub(super) fn check_enforced(
-    ledger: &dyn Ledger,
-    carrier: Carrier,
-    suite: Suite,
-) -> Result<(), NodeError> {
+pub(super) fn check_enforced(ledger: &dyn Ledger, carrier: Carrier, suite: Suite) -> Result<(), NodeError> {
     let needed = carrier == Carrier::Dynamic && suite.locks_by_exponent();
     if needed && !ledger.enforces_exponent()? { Err(NodeError::NotEnforced { suite }) } else { Ok(()) }
 }

@@ -43,6 +43,8 @@ pub struct Quote {
     pub netted: Amount,
     /// The transaction that takes a locked payment back.
     pub refund: Option<Costs>,
+    /// Bytes that a lock's script is longer by than it says anything: they pay for OP_EXPONENT in the answer's witness.
+    pub padding: usize,
 }
 
 /// What an output of the dynamic carrier that names the responder holds.
@@ -69,7 +71,8 @@ impl Quote {
             return Err(too_little(terms, least, sizes.carriage));
         }
         let netted = terms.price - (least - sizes.least_kept);
-        Ok(Self { carriage: sizes.carriage, offer, answer, paid_back: sizes.paid_back, netted, refund })
+        let Sizes { carriage, paid_back, padding, .. } = sizes;
+        Ok(Self { carriage, offer, answer, paid_back, netted, refund, padding })
     }
 
     /// What the initiator needs: price and fee.
@@ -84,6 +87,7 @@ struct Sizes {
     offer: Weight,
     answer: Weight,
     refund: Option<Weight>,
+    padding: usize,
     paid_back: Amount,
     /// Less than this the responder cannot be left with.
     least_kept: Amount,
@@ -98,6 +102,7 @@ impl Sizes {
             offer: p2wpkh_weight(1, 2) + data::weight(len),
             answer: p2wpkh_weight(1, 1) + data::weight(answer),
             refund: None,
+            padding: 0,
             paid_back: Amount::ZERO,
             least_kept: chain.dust_p2wpkh(),
         }
@@ -107,12 +112,14 @@ impl Sizes {
         const LOCK_OUTPUT: Weight = Weight::from_wu(4 * (8 + 1 + 34));
         let len = Offer::len_of(terms.suite, terms.carrier);
         let answer = data::weight(Answer::len_of(terms.suite, terms.carrier));
+        let by_exponent = terms.suite.locks_by_exponent();
         let amount = terms.price.checked_sub(anchor_amount(chain)).unwrap_or(Amount::ZERO);
         Self {
-            carriage: Carriage::Locked { bytes: len, amount, timeout: None },
+            carriage: Carriage::Locked { bytes: len, amount, timeout: None, by_exponent },
             offer: p2wpkh_weight(1, 2) + data::weight(len) + LOCK_OUTPUT,
             answer: p2wpkh_weight(1, 1) + answer + lock::collecting_weight(terms.suite),
             refund: Some(p2wpkh_weight(0, 1) + lock::returning_weight(terms.suite)),
+            padding: lock::padding(terms.suite),
             paid_back: Amount::ZERO,
             least_kept: anchor_amount(chain) * 2,
         }
@@ -137,6 +144,7 @@ fn in_amounts(chain: &Chain, terms: &Terms) -> Result<Sizes, NodeError> {
         offer: layout.paying_weight(1, 1),
         answer: layout.collecting_weight(0, outputs),
         refund: None,
+        padding: 0,
         paid_back,
         least_kept: chain.dust_p2wpkh(),
     })

@@ -145,9 +145,8 @@ fn where_nobody_enforces_it_neither_side_uses_such_a_lock() {
 
 #[test]
 fn a_card_has_prekeys_for_such_locks_only_where_they_are_enforced() {
-    let suites = |card: &Card| -> Vec<u8> {
-        card.renewable().prekeys.iter().map(|prekey| prekey.suite).collect()
-    };
+    let suites =
+        |card: &Card| -> Vec<u8> { card.renewable().prekeys.iter().map(|prekey| prekey.suite).collect() };
     let (lax, mut strict) = (World::new(), World::enforcing());
     assert_eq!(suites(lax.charger.card()), [2, 1]);
     assert_eq!(suites(strict.charger.card()), [2, 1, 5, 4, 3]);

@@ -20,8 +20,10 @@ impl Fixture {
     }
 
     fn create(&self, unlock: Unlock) -> Result<Party, NodeError> {
-        let config =
-            Config::new(Chain::regtest(), LedgerConfig::Embedded { path: self.dir.path().join("ledger"), enforce_exponent: false });
+        let config = Config::new(
+            Chain::regtest(),
+            LedgerConfig::Embedded { path: self.dir.path().join("ledger"), enforce_exponent: false },
+        );
         let new = NewParty {
             name: "car".parse().unwrap(),
             config,

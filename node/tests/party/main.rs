@@ -5,8 +5,8 @@
 
 mod attacks;
 mod chain;
-mod home;
 mod exponent;
+mod home;
 mod locked;
 mod negotiation;
 mod recovery;

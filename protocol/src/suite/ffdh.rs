@@ -269,7 +269,10 @@ mod tests {
             let small = Power::new(group.suite, &small(group, 4), &three).unwrap();
             assert_eq!((small.base(), small.value()), (&[4][..], &[64][..]));
             assert!(small.is_of(&three) && small.modulus().len() == group.len);
-            assert_eq!(Power::new(group.suite, &[0; 3], &three).unwrap_err(), BadShare::Length { suite: group.suite, expected: group.len, found: 3 });
+            assert_eq!(
+                Power::new(group.suite, &[0; 3], &three).unwrap_err(),
+                BadShare::Length { suite: group.suite, expected: group.len, found: 3 }
+            );
         }
     }
 
