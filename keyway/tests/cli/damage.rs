@@ -155,9 +155,9 @@ error: cannot read car/keyway.toml
         broken("answer = true", "answer = maybe"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 15, column 10
+  TOML parse error at line 18, column 10
      |
-  15 | answer = maybe
+  18 | answer = maybe
      |          ^^^^^
   string values must be quoted, expected literal string
   correct the file, and look at it with `keyway config check`
@@ -168,9 +168,9 @@ error: the configuration car/keyway.toml is wrong
         broken("answer = true", "anser = true"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 15, column 1
+  TOML parse error at line 18, column 1
      |
-  15 | anser = true
+  18 | anser = true
      | ^^^^^
   unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`
   correct the file, and look at it with `keyway config check`
@@ -241,6 +241,7 @@ setting                  value         source
 chain                    regtest       in the file
 ledger.kind              embedded      in the file
 ledger.path              car/../chain  in the file
+ledger.enforce_exponent  false         in the file
 policy.answer            true          in the file
 policy.offer_depth       1             default
 policy.key_depth         2             in the file
