@@ -73,6 +73,11 @@ pub fn sat(amount: Amount) -> String {
     format!("{}{NO_BREAK}sat", grouped(amount.to_sat()))
 }
 
+/// `1 card`, `1 200 cards`.
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// `250 000`, with spaces at which no line is broken.
 pub fn grouped(number: impl fmt::Display) -> String {
     let digits = number.to_string();

@@ -15,6 +15,8 @@ pub const SECRET: usize = 64 << 10;
 pub const TRANSACTION: usize = 8 << 20;
 /// The most bytes of a card's text: those of the largest card in base64url, and white space.
 pub const CARD: usize = 128 << 10;
+/// The most bytes of a roster.
+pub const ROSTER: usize = keyway_node::MOST_ROSTER_BYTES as usize;
 /// The most bytes of a message to be sealed: they are held in memory.
 pub const MESSAGE: usize = 64 << 20;
 /// The most bytes of a sealed message: those of the largest in base64url, and what it says of itself.

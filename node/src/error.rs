@@ -7,7 +7,8 @@ use bitcoin::Amount;
 use keyway_carriers::value;
 use keyway_chain::{ChainId, Depth, Height};
 use keyway_ledger::{BroadcastError, LedgerError};
-use keyway_protocol::card::{CardError, CardRefused};
+use keyway_protocol::card::{CardError, CardRefused, Name};
+use keyway_protocol::introduction::IntroductionError;
 use keyway_protocol::message::{Carrier, Refusal};
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::ratchet::NoSession;
@@ -15,6 +16,8 @@ use keyway_protocol::sealing::{OpenError, SealError, SealedError};
 use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 use thiserror::Error;
+
+use crate::peers::Standing;
 
 /// How a caller should take an error; the command line's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +183,23 @@ pub enum NodeError {
         "the peer {0} has negotiations in this home\nremoving its card would leave them unreadable\nuse --force if that is meant"
     )]
     PeerInUse(String),
+
+    /// A peer that was revoked, or for whom no introduction holds.
+    #[error("{peer} is not dealt with\n{}", standing_advice(peer, standing))]
+    NotDealtWith {
+        /// The peer's name.
+        peer: Name,
+        /// How this party stands to it.
+        standing: Standing,
+    },
+    /// A revoked peer is not forgotten.
+    #[error(
+        "{0} is revoked, and its card is kept\na roster that lists it would bring it back\n`keyway peer revoke --undo {0}` comes first if it shall be forgotten"
+    )]
+    RevokedPeerKept(Name),
+    /// The text is no introduction.
+    #[error("the introduction cannot be read\n{0}\nask for it again, whole")]
+    Introduction(#[from] IntroductionError),
 
     /// The peer says that it does not answer so.
     #[error(
@@ -391,6 +411,8 @@ impl NodeError {
             | Self::Card(CardError::PermanentSignature | CardError::RenewableSignature)
             | Self::ConfirmationTag(_)
             | Self::Refusal(_)
+            | Self::NotDealtWith { .. }
+            | Self::RevokedPeerKept(_)
             | Self::KeyUnusable { .. } => Kind::Refused,
             Self::Ledger(_) | Self::OtherChain { .. } => Kind::Ledger,
             Self::Broadcast { source: BroadcastError::Ledger(_), .. } => Kind::Ledger,
@@ -431,6 +453,17 @@ fn card_advice(refused: &CardRefused) -> &'static str {
         CardRefused::Expired { .. } | CardRefused::NameTaken(_) | CardRefused::SameSerial(_) => {
             "ask its owner for a new one"
         }
+    }
+}
+
+fn standing_advice(name: &Name, standing: &Standing) -> String {
+    match standing {
+        Standing::Revoked => {
+            format!("it was revoked here\n`keyway peer revoke --undo {name}` takes that back")
+        }
+        _ => format!(
+            "its introduction is over or withdrawn, or introductions.accept_by no longer names who made it\nask its introducer for a new one, or take its card by hand: `keyway peer add`"
+        ),
     }
 }
 

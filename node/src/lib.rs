@@ -10,18 +10,20 @@ mod history;
 mod home;
 mod outside;
 mod party;
+mod peers;
 #[cfg(feature = "planted")]
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
 mod prekeys;
 mod reading;
+mod roster;
 mod service;
 mod store;
 mod wallet;
 
 pub use carried::Carriage;
-pub use config::{Access, Config, LedgerConfig, NodeConfig, Policy, usual_cookie};
+pub use config::{Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, usual_cookie};
 pub use error::{Kind, NodeError};
 pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
@@ -30,6 +32,8 @@ pub use party::{
     AnswerView, Costs, Event, NegotiationView, NewParty, OfferRequest, OfferSent, OfferView, Opened, Party,
     Quote, Raised, SealedMessage, Status, Synced, Terms, Way, birthday, fresh_mnemonic,
 };
+pub use peers::Standing;
+pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};
 pub use service::{Notice, Service, Signal, Stop, watch_tip};
 pub use store::Unlock;
 pub use wallet::{Balance, IDENTITY_COINS};

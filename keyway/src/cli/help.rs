@@ -60,13 +60,46 @@ pub const PEER_LIST: &str = "\
 Example:
   keyway --home car peer list
 
-JSON: an array of the fields of `peer add`.";
+JSON: an array of the fields of `peer add`, with standing (accepted, introduced, lapsed or revoked), introduced_by and
+introduced_until_height.";
 
 pub const PEER_REMOVE: &str = "\
 Example:
   keyway --home car peer remove charger
 
 JSON: name, key.";
+
+pub const PEER_INTRODUCE: &str = "\
+The line says that the card's owner is who the card says. It counts with those whose configuration names this party in
+introductions.accept_by. Give it to them beside the card, in a roster; a withdrawal goes the same way.
+
+Example:
+  keyway --home operator peer introduce car.card >> fleet.txt
+  keyway --home operator peer introduce car --withdraw >> fleet.txt
+
+JSON: name, key, serial, expires_at_height (null for a withdrawal), introduction.";
+
+pub const PEER_IMPORT: &str = "\
+A roster is a text file of cards and introductions, one a line, in any order; # begins a comment. An introduction is
+taken if introductions.accept_by names its introducer, a new card if an introduction of it holds. What is not taken is
+told, and hinders nothing else. A roster that the configuration names as introductions.roster is read again by every
+`keyway sync`, and by `keyway serve`, when it has changed.
+
+Example:
+  cat car.card charger.card >> fleet.txt
+  keyway --home car peer import fleet.txt
+
+JSON: cards, introductions, refused (each: line, why).";
+
+pub const PEER_REVOKE: &str = "\
+Nothing is negotiated with a revoked peer, and its keys seal and open nothing, whatever a roster says. Its card stays,
+so that what the chain says of it can be read.
+
+Example:
+  keyway --home car peer revoke charger
+  keyway --home car peer revoke --undo charger
+
+JSON: name, key, standing.";
 
 pub const FUND: &str = "\
 Only on the embedded ledger, whose coins are worth nothing. Mines one block, and once more the hundred that
@@ -116,7 +149,7 @@ Example:
   keyway --home charger sync
 
 JSON: height, connected, disconnected, events (each: event, and negotiation, peer, txid, from, to, why,
-fee_sat where they apply).";
+fee_sat, cards, introductions, refused_lines where they apply).";
 
 pub const SERVE: &str = "\
 It follows the home's node, answers offers as the policy says, sends again what is not mined, and pays more for

@@ -78,7 +78,7 @@ pub enum Command {
     /// Print the card: the public identity that a peer needs, one line of text
     #[command(after_help = help::CARD)]
     Card(CardArgs),
-    /// Accept, list and forget the cards of others
+    /// Accept, introduce, revoke and forget others
     #[command(after_help = help::PEER, subcommand_required = true)]
     Peer {
         /// What to do with peers.
@@ -158,6 +158,15 @@ pub enum PeerAction {
     /// Forget a card
     #[command(after_help = help::PEER_REMOVE)]
     Remove(PeerRemove),
+    /// Vouch for a party, in one signed line of text; or take that back
+    #[command(after_help = help::PEER_INTRODUCE)]
+    Introduce(PeerIntroduce),
+    /// Take a fleet's cards and introductions from a roster
+    #[command(after_help = help::PEER_IMPORT)]
+    Import(PeerImport),
+    /// Deal with a peer no more
+    #[command(after_help = help::PEER_REVOKE)]
+    Revoke(PeerRevoke),
 }
 
 /// What to do with the configuration.

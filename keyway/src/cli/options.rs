@@ -81,6 +81,38 @@ pub struct PeerRemove {
     pub force: bool,
 }
 
+/// `keyway peer introduce`
+#[derive(Args, Debug)]
+pub struct PeerIntroduce {
+    /// Whom: a peer by name, a card's text, or a file that holds it
+    #[arg(value_name = "PEER|CARD|FILE")]
+    pub whom: String,
+    /// Blocks that the introduction holds [default: a year's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub blocks: Option<u32>,
+    /// Take back what was said before
+    #[arg(long, conflicts_with = "blocks")]
+    pub withdraw: bool,
+}
+
+/// `keyway peer import`
+#[derive(Args, Debug)]
+pub struct PeerImport {
+    /// The roster; - for standard input
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `keyway peer revoke`
+#[derive(Args, Debug)]
+pub struct PeerRevoke {
+    /// The peer, by name or the beginning of its name or key
+    pub name: String,
+    /// Take it back
+    #[arg(long)]
+    pub undo: bool,
+}
+
 /// `keyway fund`
 #[derive(Args, Debug)]
 pub struct Fund {

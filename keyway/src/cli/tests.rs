@@ -35,7 +35,7 @@ fn parts(line: &str) -> Vec<Vec<String>> {
     while let Some(word) = words.next() {
         match word.as_str() {
             "|" | "||" | "&&" => parts.push(Vec::new()),
-            ">" | "<" => drop(words.next()),
+            ">" | ">>" | "<" => drop(words.next()),
             "#" => break,
             _ => parts.last_mut().unwrap().push(word),
         }

@@ -14,7 +14,7 @@ mod with_embedded {
     use serde::Serialize;
 
     use super::{Demo, Error, Fund, Global, Mine, Ui};
-    use crate::amount::{grouped, sat};
+    use crate::amount::{counted, grouped, sat};
     use crate::render::negotiation::ends;
     use crate::{faucet, ledger, unlock};
 
@@ -71,14 +71,13 @@ mod with_embedded {
         let (mined, height) = (args.blocks, tip.height.to_u32());
         let json = Mined { mined, height, hash: tip.hash.to_string(), transactions };
         ui.data(&json, |json| {
-            let noun = if json.transactions == 1 { "transaction" } else { "transactions" };
             let first = json.height + 1 - json.mined.min(json.height);
             let blocks = if json.mined == 1 {
                 format!("block {}", grouped(json.height))
             } else {
                 format!("blocks {} to {}", grouped(first), grouped(json.height))
             };
-            format!("{blocks}  {} {noun} taken in", grouped(json.transactions))
+            format!("{blocks}  {} taken in", counted(json.transactions, "transaction"))
         })
     }
 

@@ -3,6 +3,7 @@
 use keyway_node::{
     Access, CONFIG_FILE, Config, LedgerConfig, NegotiationView, NodeError, Policy, STORE_FILE,
 };
+use keyway_protocol::card::Name;
 use keyway_protocol::state::State;
 use serde::Serialize;
 
@@ -202,10 +203,26 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.offer_depth", offer_depth.to_string()),
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
+        setting("introductions.accept_by", names(&config.introductions.accept_by)),
+        setting(
+            "introductions.roster",
+            config
+                .introductions
+                .roster
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
+        ),
         setting("fees.ceiling_sat_per_vb", config.fee_ceiling.to_sat_per_vb_floor().to_string()),
         setting("fees.bump_after_blocks", config.bump_after.to_string()),
     ]);
     settings
+}
+
+fn names(names: &[Name]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        names => names.iter().map(Name::as_str).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn ledger_settings(ledger: &LedgerConfig) -> Vec<(&'static str, String)> {

@@ -1,10 +1,10 @@
 //! `sync`.
 
-use keyway_node::{Event, NegotiationView, Party, Synced};
+use keyway_node::{Event, Imported, NegotiationView, Party, Refused, Synced};
 use keyway_protocol::negotiation::NegotiationId;
 use serde::Serialize;
 
-use crate::amount::{grouped, sat};
+use crate::amount::{counted, grouped, sat};
 use crate::context::Context;
 use crate::error::Error;
 use crate::progress;
@@ -40,6 +40,12 @@ pub struct EventJson {
     pub why: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fee_sat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cards: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introductions: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_lines: Option<usize>,
 }
 
 /// `keyway sync`
@@ -117,6 +123,10 @@ impl Teller {
                 format!("{}  the answer pays {} now, in {}", short(id), sat(*fee), ends(txid))
             }
             Event::CardRenewed => "the card was renewed: give peers the new one, `keyway card`".to_owned(),
+            Event::RosterRead(read) => roster(read),
+            Event::RosterUnread { path, why } => {
+                format!("the roster {} cannot be read: {why}", path.display())
+            }
             Event::Refused { txid, why } => format!("the ledger refused {}: {}", ends(txid), one_line(why)),
         }
     }
@@ -155,6 +165,17 @@ impl Teller {
                 ..of("fee-raised", id)
             },
             Event::CardRenewed => EventJson { event: "card-renewed", ..EventJson::default() },
+            Event::RosterRead(read) => EventJson {
+                event: "roster-read",
+                cards: Some(read.cards),
+                introductions: Some(read.words),
+                refused_lines: Some(read.refused.len()),
+                why: read.refused.first().map(first_refused),
+                ..EventJson::default()
+            },
+            Event::RosterUnread { why, .. } => {
+                EventJson { event: "roster-unread", why: Some(one_line(why)), ..EventJson::default() }
+            }
             Event::Refused { txid, why } => EventJson {
                 event: "refused",
                 txid: Some(txid.to_string()),
@@ -163,6 +184,21 @@ impl Teller {
             },
         }
     }
+}
+
+fn roster(read: &Imported) -> String {
+    let (cards, words) = (counted(read.cards, "card"), counted(read.words, "introduction"));
+    match read.refused.first() {
+        None => format!("roster: {cards} and {words} taken"),
+        Some(first) => {
+            let lines = counted(read.refused.len(), "line");
+            format!("roster: {cards} and {words} taken; {lines} not, first {}", first_refused(first))
+        }
+    }
+}
+
+fn first_refused(refused: &Refused) -> String {
+    format!("line {}: {}", refused.line, refused.why)
 }
 
 fn one_line(text: &str) -> String {

@@ -69,6 +69,11 @@ fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
             Some(path) => read(path, files::CARD),
             None => Ok(None),
         },
+        Command::Peer { action: PeerAction::Import(args) } => read(&args.file, files::ROSTER),
+        Command::Peer { action: PeerAction::Introduce(args) } => match cards::file_beside(&args.whom) {
+            Some(path) => read(path, files::CARD),
+            None => Ok(None),
+        },
         _ => Ok(None),
     }
 }

@@ -130,6 +130,8 @@ pub fn name(event: &Event) -> &'static str {
         Event::RefundSent { .. } => "refund-sent",
         Event::FeeRaised { .. } => "fee-raised",
         Event::CardRenewed => "card-renewed",
+        Event::RosterRead(_) => "roster-read",
+        Event::RosterUnread { .. } => "roster-unread",
         Event::Refused { .. } => "refused",
     }
 }

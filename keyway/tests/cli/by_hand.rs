@@ -23,6 +23,7 @@ fn two_people_agree_a_key_step_by_step_and_read_what_happens() {
         stage.run("--home car peer list"),
         str![[r#"
 peer              charger
+standing          accepted
 key               [HEX]
 serial            1
 expires at block  52 560

@@ -17,6 +17,7 @@ mod damage;
 mod demo;
 mod disk_full;
 mod endless;
+mod fleet;
 mod help;
 mod killed;
 mod refusals;

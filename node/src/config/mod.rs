@@ -3,10 +3,11 @@
 mod ledger;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bitcoin::{Amount, FeeRate, ScriptBuf};
 use keyway_chain::{Chain, Depth};
+use keyway_protocol::card::Name;
 use keyway_protocol::suite::Suite;
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// What is accepted, and when.
     pub policy: Policy,
+    /// Whose introductions count.
+    pub introductions: Introductions,
     /// The most that a transaction of this home pays to miners.
     pub fee_ceiling: FeeRate,
     /// Blocks that a transaction of this home waits before `keyway serve` pays more for it; at least 1.
@@ -45,6 +48,15 @@ pub struct Policy {
     pub least_price: Amount,
 }
 
+/// Whose introductions count, and where they are found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introductions {
+    /// Names of peers, accepted by hand, who may introduce others.
+    pub accept_by: Vec<Name>,
+    /// A file of cards and introductions, read again whenever it has changed.
+    pub roster: Option<PathBuf>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -53,6 +65,8 @@ struct File {
     ledger: LedgerTable,
     #[serde(default)]
     policy: PolicyTable,
+    #[serde(default)]
+    introductions: IntroductionsTable,
     #[serde(default)]
     fees: FeesTable,
 }
@@ -64,6 +78,14 @@ struct PolicyTable {
     offer_depth: Option<u32>,
     key_depth: Option<u32>,
     least_price_sat: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct IntroductionsTable {
+    #[serde(default)]
+    accept_by: Vec<String>,
+    roster: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -89,7 +111,8 @@ impl Config {
     /// What a fresh home has.
     pub fn new(chain: Chain, ledger: LedgerConfig) -> Self {
         let policy = Policy::default_on(&chain);
-        Self { chain, ledger, policy, fee_ceiling: ceiling(FEE_CEILING), bump_after: BUMP_AFTER }
+        let (fee_ceiling, introductions) = (ceiling(FEE_CEILING), Introductions::default());
+        Self { chain, ledger, policy, introductions, fee_ceiling, bump_after: BUMP_AFTER }
     }
 
     /// The suites that this party's card has prekeys of: those whose payments OP_EXPONENT locks, and which make a card
@@ -133,12 +156,13 @@ impl Config {
             key_depth: depth("key_depth", file.policy.key_depth, default.key_depth)?,
             least_price: file.policy.least_price_sat.map_or(default.least_price, Amount::from_sat),
         };
+        let introductions = file.introductions.read(folder).map_err(wrong)?;
         let fee_ceiling = ceiling(file.fees.ceiling_sat_per_vb.unwrap_or(FEE_CEILING));
         let bump_after = match file.fees.bump_after_blocks {
             Some(0) => return Err(wrong("fees.bump_after_blocks: the least is 1".to_owned())),
             blocks => blocks.unwrap_or(BUMP_AFTER),
         };
-        Ok(Self { chain, ledger, policy, fee_ceiling, bump_after })
+        Ok(Self { chain, ledger, policy, introductions, fee_ceiling, bump_after })
     }
 
     /// The file that gives this configuration, every setting explained.
@@ -160,6 +184,11 @@ impl Config {
              key_depth = {key_depth}\n\
              # Offers that pay less are left unanswered; their coins can be spent once they have expired.\n\
              least_price_sat = {least}\n\n\
+             [introductions]\n\
+             # Peers, accepted by hand, whose introductions count: whoever they introduce is dealt with.\n\
+             accept_by = [{accept_by}]\n\
+             # A file of cards and introductions, one a line, read again whenever it has changed.\n\
+             {roster}\n\
              [fees]\n\
              # The most that a transaction of this home pays to miners, whatever the ledger advises.\n\
              ceiling_sat_per_vb = {ceiling}\n\
@@ -169,10 +198,28 @@ impl Config {
             challenge = self.chain.challenge().map_or_else(String::new, challenge_toml),
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
+            accept_by = quoted(&self.introductions.accept_by),
+            roster = self.introductions.roster.as_deref().map_or_else(
+                || "# roster = \"fleet.txt\"\n".to_owned(),
+                |path| format!("roster = {}\n", toml::Value::from(path.display().to_string()))
+            ),
             ceiling = self.fee_ceiling.to_sat_per_vb_floor(),
             bump_after = self.bump_after,
         )
     }
+}
+
+impl IntroductionsTable {
+    fn read(self, folder: &Path) -> Result<Introductions, String> {
+        let name = |name: &String| name.parse().map_err(|error| format!("introductions.accept_by: {error}"));
+        let accept_by = self.accept_by.iter().map(name).collect::<Result<_, _>>()?;
+        Ok(Introductions { accept_by, roster: self.roster.map(|path| folder.join(path)) })
+    }
+}
+
+/// Names need no escaping in TOML.
+fn quoted(names: &[Name]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// The chain of that name; or which setting is wrong.

@@ -4,6 +4,7 @@ mod answer;
 mod fees;
 mod lockup;
 mod offer;
+mod peers;
 mod quote;
 mod session;
 mod sync;
@@ -37,6 +38,7 @@ use crate::error::NodeError;
 use crate::history::{Block, History};
 use crate::home::Home;
 use crate::outside::Outside;
+use crate::peers::Peers;
 use crate::planted::{self, Bug};
 use crate::prekeys::{self, Prekeys};
 use crate::reading::{Reader, Reading};
@@ -53,10 +55,12 @@ pub struct Party {
     sealing: SealingSecret,
     prekeys: Prekeys,
     card: Card,
-    peers: Vec<Card>,
+    peers: Peers,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
     stream: Stream,
+    /// The roster as it was read last.
+    roster_read: Option<peers::FileMark>,
 }
 
 /// What a new home needs.
@@ -171,7 +175,20 @@ impl Party {
         }
         let stream = if planted::is(Bug::StreamRepeats) { [0; 16] } else { outside.bytes()? };
         let stream = Stream::new(StreamId::from_bytes(stream));
-        Ok(Self { home, config, store, identity, sealing, prekeys, card, peers, history, records, stream })
+        Ok(Self {
+            home,
+            config,
+            store,
+            identity,
+            sealing,
+            prekeys,
+            card,
+            peers,
+            history,
+            records,
+            stream,
+            roster_read: None,
+        })
     }
 
     /// Does what changes the store. If a step of it fails, memory is read from the disk again, for only the disk
@@ -267,75 +284,6 @@ impl Party {
         Ok(&self.card)
     }
 
-    /// The accepted cards, by name.
-    pub fn peers(&self) -> &[Card] {
-        &self.peers
-    }
-
-    /// Accepts a card, or a newer card of a known peer. Payments of this author that were held are
-    /// read at the next [`Party::sync`].
-    ///
-    /// # Errors
-    /// [`NodeError::CardRefused`] (PROTOCOL.md 4.2).
-    pub fn add_peer(&mut self, card: Card) -> Result<(), NodeError> {
-        self.in_step(|party| {
-            card.check(party.card.permanent(), party.history.tip(), &party.peers)?;
-            party.store.step(|store| store.put_peer(&card))?;
-            party.peers.retain(|peer| peer.permanent().key != card.permanent().key);
-            party.peers.push(card);
-            party.peers.sort_by(|a, b| a.permanent().name.cmp(&b.permanent().name));
-            Ok(())
-        })
-    }
-
-    /// Forgets a peer's card. With negotiations in this home only if `force`: without the card they
-    /// cannot be read.
-    ///
-    /// # Errors
-    /// [`NodeError::UnknownPeer`], [`NodeError::PeerInUse`].
-    pub fn remove_peer(&mut self, name: &str, force: bool) -> Result<Card, NodeError> {
-        let card = self.peer(name)?.clone();
-        let key = card.permanent().key;
-        if !force && self.records.values().any(|record| record.peer == key) {
-            return Err(NodeError::PeerInUse(card.permanent().name.to_string()));
-        }
-        self.in_step(|party| {
-            party.store.step(|store| store.remove_peer(key))?;
-            party.peers.retain(|peer| peer.permanent().key != key);
-            Ok(card)
-        })
-    }
-
-    /// The peer of that name, or the only one whose name or key begins so.
-    ///
-    /// # Errors
-    /// [`NodeError::UnknownPeer`], [`NodeError::Ambiguous`].
-    pub fn peer(&self, prefix: &str) -> Result<&Card, NodeError> {
-        let name = |card: &Card| card.permanent().name.to_string();
-        if let Some(exact) = self.peers.iter().find(|card| name(card) == prefix) {
-            return Ok(exact);
-        }
-        let begins = |card: &&Card| {
-            name(card).starts_with(prefix) || card.permanent().key.to_string().starts_with(prefix)
-        };
-        let found: Vec<&Card> = self.peers.iter().filter(begins).collect();
-        match found[..] {
-            [card] => Ok(card),
-            [] => Err(NodeError::UnknownPeer {
-                name: prefix.to_owned(),
-                known: list(self.peers.iter().map(name)),
-            }),
-            _ => Err(NodeError::Ambiguous {
-                prefix: prefix.to_owned(),
-                candidates: list(found.into_iter().map(name)),
-            }),
-        }
-    }
-
-    fn peer_by_key(&self, key: PartyKey) -> Option<&Card> {
-        self.peers.iter().find(|card| card.permanent().key == key)
-    }
-
     fn reader(&self) -> Reader<'_> {
         Reader {
             chain: &self.config.chain,
@@ -385,7 +333,7 @@ impl Party {
 struct Memory {
     card: Card,
     prekeys: Prekeys,
-    peers: Vec<Card>,
+    peers: Peers,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
 }
@@ -396,7 +344,7 @@ impl Memory {
         Ok(Self {
             card: card.ok_or_else(|| missing(store, "card"))?,
             prekeys: Prekeys::load(store)?,
-            peers: store.peers()?,
+            peers: Peers::load(store)?,
             history: History::new(store.blocks()?, store.mined()?, store.sent()?),
             records: store.negotiations()?.into_iter().map(|record| (record.id, record)).collect(),
         })
@@ -436,11 +384,6 @@ fn renewable(chain: &Chain, serial: u32, now: Height, prekeys: Vec<Prekey>) -> R
         carriers: Carrier::ALL.iter().map(|carrier| carrier.number()).collect(),
         prekeys,
     }
-}
-
-fn list(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// What an output of the wallet pays in all.

@@ -134,6 +134,7 @@ impl Party {
         if tip > expiry {
             return Err(CardRefused::Expired { expiry, tip }.into());
         }
+        self.check_dealing(peer)?;
         let Terms { suite, carrier, .. } = *terms;
         if peer.answers(suite, carrier) {
             Ok(())

@@ -146,6 +146,7 @@ impl Party {
         let usable = if sealing { state.seals() } else { state.opens() };
         let key = if usable { self.key_of(&record, &reading)? } else { None };
         let key = key.ok_or_else(|| self.unusable(&record, &reading, state, sealing))?;
+        self.peer_by_key(record.peer).map_or(Ok(()), |peer| self.check_dealing(peer))?;
         Ok((record, key))
     }
 

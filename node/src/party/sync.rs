@@ -1,5 +1,7 @@
 //! Following the chain: take in what it says, then do what is due.
 
+use std::path::PathBuf;
+
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use keyway_carriers::script::lock;
 use keyway_chain::{BlockRef, Height};
@@ -14,6 +16,7 @@ use crate::error::NodeError;
 use crate::history::{Block, Mined};
 use crate::planted::{self, Bug};
 use crate::reading::{Reading, states};
+use crate::roster::Imported;
 use crate::store::{Purpose, Record, Settled};
 use crate::wallet;
 
@@ -67,6 +70,15 @@ pub enum Event {
     },
     /// The card was renewed, because its prekeys grow old: peers need the new one.
     CardRenewed,
+    /// The roster that the configuration names was read.
+    RosterRead(Imported),
+    /// That roster could not be read: what was known before stays in force.
+    RosterUnread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
     /// The ledger refuses a transaction of this home.
     Refused {
         /// The transaction.
@@ -110,6 +122,7 @@ impl Party {
     ) -> Result<Synced, NodeError> {
         self.check_chain(ledger)?;
         let mut synced = Synced::default();
+        self.read_roster(&mut synced.events)?;
         let mut watch = self.watch();
         self.follow(ledger, &mut watch, progress, &mut synced)?;
         let pending = ledger.pending(&watch)?;

@@ -126,7 +126,7 @@ impl Party {
             [] => Err(NodeError::UnknownNegotiation(prefix.to_owned())),
             _ => Err(NodeError::Ambiguous {
                 prefix: prefix.to_owned(),
-                candidates: super::list(found.iter().map(super::session::short)),
+                candidates: crate::peers::list(found.iter().map(super::session::short)),
             }),
         }
     }

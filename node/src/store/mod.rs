@@ -22,7 +22,9 @@ use vault::{Lock, Vault};
 use crate::error::NodeError;
 use crate::outside::Outside;
 
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
+/// The oldest format that is brought up to date when a store is opened.
+const OLDEST: i64 = 2;
 const APPLICATION_ID: i64 = 0x6b77_6179; // "kway"
 
 const SCHEMA: &str = "
@@ -69,6 +71,19 @@ const SCHEMA: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What format 3 has that format 2 had not.
+const SINCE_3: &str = "
+    CREATE TABLE marks (
+        key BLOB PRIMARY KEY, introduced INTEGER NOT NULL, revoked INTEGER NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(key, introduced, revoked))
+    ) STRICT;
+    CREATE TABLE introductions (
+        introducer BLOB NOT NULL, subject BLOB NOT NULL, text TEXT NOT NULL,
+        digest BLOB NOT NULL CHECK (digest = row_digest(introducer, subject, text)),
+        PRIMARY KEY (introducer, subject)
+    ) STRICT;
+";
+
 /// The open store.
 #[derive(Debug)]
 pub struct Store {
@@ -93,7 +108,7 @@ impl Store {
         store.configure()?;
         store.run(|db| {
             db.execute_batch(&format!(
-                "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
+                "BEGIN; {SCHEMA} {SINCE_3} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
             ))?;
             db.execute("INSERT INTO meta VALUES ('lock', ?1, row_digest('lock', ?1))", [lock.to_bytes()])
         })?;
@@ -118,7 +133,17 @@ impl Store {
         let vault = lock.open(unlock, outside)?;
         let store = Self { path: path.to_owned(), connection, vault, doubtful: false };
         store.configure()?;
+        store.bring_up_to_date()?;
         Ok(store)
+    }
+
+    /// Adds what an older format had not.
+    fn bring_up_to_date(&self) -> Result<(), NodeError> {
+        let found: i64 = self.run(|db| db.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
+        if found == FORMAT {
+            return Ok(());
+        }
+        self.run(|db| db.execute_batch(&format!("BEGIN; {SINCE_3} PRAGMA user_version = {FORMAT}; COMMIT;")))
     }
 
     fn configure(&self) -> Result<(), NodeError> {
@@ -224,14 +249,11 @@ fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {
         return Err(damaged(path, "it is not a Keyway store"));
     }
     let found = pragma("user_version")?;
-    match found.cmp(&FORMAT) {
-        std::cmp::Ordering::Less => {
-            return Err(NodeError::StoreOlder { path: path.to_owned(), found, known: FORMAT });
-        }
-        std::cmp::Ordering::Greater => {
-            return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
-        }
-        std::cmp::Ordering::Equal => {}
+    if found < OLDEST {
+        return Err(NodeError::StoreOlder { path: path.to_owned(), found, known: FORMAT });
+    }
+    if found > FORMAT {
+        return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
     }
     let check = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match check.map_err(|source| failure(path, source))?.as_str() {

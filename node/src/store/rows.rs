@@ -6,6 +6,7 @@ use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use keyway_chain::{BlockRef, Height};
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::PartyKey;
+use keyway_protocol::introduction::Introduction;
 use keyway_protocol::message::{AnswerForm, Carrier, Tag};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
 use keyway_protocol::sealing::StreamId;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use super::Store;
 use crate::error::NodeError;
 use crate::history::{Block, Mined};
+use crate::peers::Mark;
 use crate::planted::{self, Bug};
 
 /// Why this home sent a transaction.
@@ -326,7 +328,44 @@ impl Store {
     }
 
     pub(crate) fn remove_peer(&self, key: PartyKey) -> Result<(), NodeError> {
-        self.run(|db| db.execute("DELETE FROM peers WHERE key = ?1", [key.to_bytes()]).map(drop))
+        self.run(|db| {
+            db.execute("DELETE FROM marks WHERE key = ?1", [key.to_bytes()])?;
+            db.execute("DELETE FROM peers WHERE key = ?1", [key.to_bytes()]).map(drop)
+        })
+    }
+
+    pub(crate) fn marks(&self) -> Result<Vec<(PartyKey, Mark)>, NodeError> {
+        self.rows("marks", "SELECT key, introduced, revoked FROM marks", |row| {
+            let key: [u8; 33] = row.get(0)?;
+            let mark = Mark { introduced: row.get(1)?, revoked: row.get(2)? };
+            Ok(PartyKey::from_slice(&key).ok().map(|key| (key, mark)))
+        })
+    }
+
+    pub(crate) fn put_mark(&self, key: PartyKey, mark: Mark) -> Result<(), NodeError> {
+        let row = params![key.to_bytes(), mark.introduced, mark.revoked];
+        self.run(|db| {
+            db.execute("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
+                .map(drop)
+        })
+    }
+
+    pub(crate) fn introductions(&self) -> Result<Vec<Introduction>, NodeError> {
+        self.rows("introductions", "SELECT text FROM introductions", |row| {
+            Ok(row.get::<_, String>(0)?.parse().ok())
+        })
+    }
+
+    /// Keeps it in the place of what its introducer said of the same party before.
+    pub(crate) fn put_introduction(&self, word: &Introduction) -> Result<(), NodeError> {
+        let row = params![word.introducer().to_bytes(), word.subject(), word.to_string()];
+        self.run(|db| {
+            db.execute(
+                "INSERT OR REPLACE INTO introductions VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))",
+                row,
+            )
+            .map(drop)
+        })
     }
 
     pub(crate) fn negotiations(&self) -> Result<Vec<Record>, NodeError> {

@@ -7,6 +7,7 @@ mod attacks;
 mod chain;
 mod exponent;
 mod home;
+mod introduced;
 mod locked;
 mod negotiation;
 mod recovery;
