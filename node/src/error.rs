@@ -461,9 +461,7 @@ fn standing_advice(name: &Name, standing: &Standing) -> String {
         Standing::Revoked => {
             format!("it was revoked here\n`keyway peer revoke --undo {name}` takes that back")
         }
-        _ => format!(
-            "its introduction is over or withdrawn, or introductions.accept_by no longer names who made it\nask its introducer for a new one, or take its card by hand: `keyway peer add`"
-        ),
+        _ => "its introduction is over or withdrawn, or introductions.accept_by no longer names who made it\nask its introducer for a new one, or take its card by hand: `keyway peer add`".to_owned(),
     }
 }
 
