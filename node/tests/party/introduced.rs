@@ -67,7 +67,10 @@ impl Fleet {
 fn member(dir: &Path, name: &str, words: &str, ledger: &dyn Ledger) -> Party {
     let introductions =
         Introductions { accept_by: vec!["operator".parse().unwrap()], roster: Some(dir.join("fleet.txt")) };
-    let config = Config::new(Chain::regtest(), LedgerConfig::Embedded { path: dir.join("ledger") });
+    let config = Config::new(
+        Chain::regtest(),
+        LedgerConfig::Embedded { path: dir.join("ledger"), enforce_exponent: false },
+    );
     let new = NewParty {
         name: name.parse().unwrap(),
         config: Config { introductions, ..config },
