@@ -27,6 +27,7 @@ mod letter;
 #[path = "../../../fuzz/src/message_bytes.rs"]
 mod message_bytes;
 mod negotiation;
+mod observer;
 mod sealed_forged;
 #[path = "../../../fuzz/src/sealed_message.rs"]
 mod sealed_message;
