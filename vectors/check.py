@@ -467,7 +467,22 @@ class BesidePayment:
             if keyway.open_letter(self.ids, from_initiator, input0, to.sealing_secret, letter) != message:
                 raise Different("the letter does not open as it was sealed")
             message = letter
-        part.compare(data_script=keyway.data_script(message))
+        own = self.ids.initiator_key if from_initiator else self.ids.responder_key
+        envelope = keyway.envelope_script(own, message)
+        part.compare(data_script=keyway.data_script(message), envelope_script=envelope)
+
+
+# ------------------------------------------------------------------ envelopes.json
+
+
+def check_written_envelope(case):
+    case.compare(script=keyway.envelope_script(case.hex("author"), case.hex("message")))
+
+
+def check_shown_envelope(case):
+    arguments = Transaction(case.hex("tx")), case["amount"], case["chain"], case.hex("recipient")
+    picks = {name: lambda read, name=name: getattr(read, name) for name in ("message", "price", "fund")}
+    case.compare_outcome(keyway.read_beside, *arguments, **picks)
 
 
 # ------------------------------------------------------------------ all of it
@@ -521,6 +536,7 @@ FILES = {
         "unopened": check_unopened,
     },
     "beside.json": {"cases": lambda case: BesidePayment(case).check()},
+    "envelopes.json": {"written": check_written_envelope, "reading": check_shown_envelope},
     "runs.json": {"cases": lambda case: WholeRun(case).check()},
     "op_exponent.json": {"operations": check_operation, "scripts": check_script},
 }

@@ -359,6 +359,9 @@ class Transaction:
 
     def bip143_digest(self, index, key, amount):
         """SIGHASH_ALL, for a P2WPKH coin of `key`."""
+        return self.script_digest(index, b"\x76\xa9\x14" + primitives.hash160(key) + b"\x88\xac", amount)
+
+    def script_digest(self, index, script_code, amount):
         digest = primitives.double_sha256
         own = self.inputs[index]
         sequences = b"".join(struct.pack("<I", txin.sequence) for txin in self.inputs)
@@ -367,7 +370,7 @@ class Transaction:
             + digest(b"".join(txin.outpoint for txin in self.inputs))
             + digest(sequences)
             + own.outpoint
-            + b"\x19\x76\xa9\x14" + primitives.hash160(key) + b"\x88\xac"
+            + var_string(script_code)
             + struct.pack("<QI", amount, own.sequence)
             + digest(self.serialized_outputs())
             + struct.pack("<II", self.lock_time, 1)
@@ -720,7 +723,7 @@ def handle_answer(parties, offer, answer, offer_txid, n):
     return keys
 
 
-# ------------------------------------------------------------------ 3.3, 7.4, 7.5 and 7.6. Beside the payment
+# ------------------------------------------------------------------ 3.3, 7.4, 7.5, 7.6 and 7.7. Beside the payment
 
 STATIC, DYNAMIC = 2, 3
 
@@ -733,6 +736,75 @@ def push(data):
 
 def data_script(message):
     return b"\x6a" + push(message)
+
+
+def envelope_script(author_key, message):
+    """7.7"""
+    if not 4 <= len(message) <= 3500:
+        raise Refused("EnvelopeForm")
+    n = max(2, -(-len(message) // 520))
+    width = -(-len(message) // n)
+    parts = [message[at : at + width] for at in range(0, len(message), width)]
+    drops = b"\x6d" * (n // 2) + b"\x75" * (n % 2)
+    return push(author_key) + b"\xac" + b"".join(map(push, parts)) + drops
+
+
+def shows_envelope(witness):
+    if len(witness) != 2:
+        return False
+    script = witness[1]
+    return len(script) > 35 and script[0] == 33 and script[34] == 0xAC and script[35] <= 0x4E
+
+
+def pushed(script):
+    """The bytes that the pushes at the beginning of a script push."""
+    message, at = b"", 0
+    while at < len(script) and script[at] <= 0x4E:
+        size = {0x4C: 1, 0x4D: 2, 0x4E: 4}.get(script[at], 0)
+        length = int.from_bytes(script[at + 1 : at + 1 + size], "little") if size else script[at]
+        message += script[at + 1 + size : at + 1 + size + length]
+        at += 1 + size + length
+    return message
+
+
+def read_envelope(tx, index, author_key, floor):
+    signature, script = tx.inputs[index].witness
+    try:
+        primitives.parse_key(script[1:34])
+    except Invalid:
+        raise Refused("EnvelopeForm") from None
+    message = pushed(script[35:])
+    if envelope_script(script[1:34], message) != script:
+        raise Refused("EnvelopeForm")
+    if script[1:34] != author_key:
+        raise Refused("Foreign")
+    try:
+        r, s = read_signature(signature)
+    except Refused:
+        raise Refused("Unsigned") from None
+    if not primitives.ecdsa_verify(author_key, tx.script_digest(index, script, floor), r, s):
+        raise Refused("Unsigned")
+    return message
+
+
+Beside = namedtuple("Beside", "message price fund")
+
+
+def read_beside(tx, amount, chain, recipient):
+    """What a transaction without a lock carries in an envelope; None if it is no message."""
+    author_key = author(tx, amount)
+    shown = [index for index, txin in enumerate(tx.inputs) if index and shows_envelope(txin.witness)]
+    data = [output for output in tx.outputs if output.script[:1] == b"\x6a"]
+    if len(shown) + len(data) > 1:
+        raise Refused("SeveralMessages")
+    if not shown:
+        return None
+    message = read_envelope(tx, shown[0], author_key, CHAINS[chain].floor)
+    paid = [index for index, output in enumerate(tx.outputs) if output.script == p2wpkh(recipient)][:2]
+    if not paid:
+        return None
+    price = sum(tx.outputs[index].amount for index in paid)
+    return Beside(message, price, paid[1] if len(paid) > 1 else None)
 
 
 def message_a(share, timestamp, suite):

@@ -263,6 +263,11 @@ impl Ledger for Link {
         self.sim.feerate()
     }
 
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        self.ask()?;
+        self.sim.most_data()
+    }
+
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
         self.ask()?;
         self.sim.wait(seen, at_most)

@@ -127,6 +127,10 @@ impl Coin {
 ///    valid. Those that conflict with the best chain or with a replacement leave without a word:
 ///    the sender keeps its transactions and broadcasts again what it still wants.
 ///
+/// 6. [`most_data`](Ledger::most_data) is the backend's policy for data outputs (OP_RETURN), counted in bytes of
+///    their scripts: what a transaction has more of is refused. A backend that cannot say takes the old limit
+///    of 83 bytes.
+///
 /// **8. Pending.** [`pending`](Ledger::pending) lists the unmined transactions this backend holds
 /// that match the watch in the sense of clause 3, parents before children. The list is a courtesy:
 /// it may lack what other nodes hold, and what it shows may vanish.
@@ -220,6 +224,12 @@ pub trait Ledger: Send + Sync {
     fn enforces_exponent(&self) -> Result<bool, LedgerError> {
         Ok(false)
     }
+
+    /// Most bytes of data outputs' scripts that it relays in a transaction (clause 7.6).
+    ///
+    /// # Errors
+    /// See clause 11.
+    fn most_data(&self) -> Result<usize, LedgerError>;
 
     /// Returns the tip when it differs from `seen` or when the time is up (clause 9).
     ///

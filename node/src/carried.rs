@@ -29,13 +29,17 @@ pub enum Carriage {
     },
     /// Sealed, beside the payment.
     Sealed {
-        /// Bytes of the data output.
+        /// Bytes of the message.
         bytes: usize,
+        /// Where they are.
+        way: script::Way,
     },
     /// In the open, beside a locked payment.
     Locked {
-        /// Bytes of the data output.
+        /// Bytes of the message.
         bytes: usize,
+        /// Where they are.
+        way: script::Way,
         /// What is locked.
         amount: Amount,
         /// The height after which it can go back, where the message could be read.
@@ -43,6 +47,16 @@ pub enum Carriage {
         /// Whether OP_EXPONENT locks it, and not a hash.
         by_exponent: bool,
     },
+}
+
+impl Carriage {
+    /// Where the bytes are, if they are beside the payment.
+    pub fn way(&self) -> Option<script::Way> {
+        match self {
+            Self::Coins { .. } => None,
+            Self::Sealed { way, .. } | Self::Locked { way, .. } => Some(*way),
+        }
+    }
 }
 
 impl Carried {
@@ -62,7 +76,7 @@ impl Carried {
         let authored = Authored::verify(tx, amount).ok()?;
         let run = value::run::read(chain, &authored, recipient).ok().flatten();
         let run = run.filter(|run| Offer::from_bytes(Carrier::Value, run.message()).is_ok());
-        let beside = || script::read_offer(&authored, recipient).ok().flatten();
+        let beside = || script::read_offer(chain, &authored, recipient).ok().flatten();
         let carried = run.map(Self::Run).or_else(|| beside().map(Self::Beside))?;
         Some((authored.author(), carried))
     }
@@ -91,6 +105,20 @@ impl Carried {
         }
     }
 
+    /// What is kept out of ordinary payments until the offer is answered: what an answer spends, and what pays for
+    /// its envelope.
+    pub(crate) fn held(&self) -> Vec<OutPoint> {
+        self.collected().into_iter().chain(self.fund()).collect()
+    }
+
+    /// The coin that pays for the envelope of an answer.
+    pub(crate) fn fund(&self) -> Option<OutPoint> {
+        match self {
+            Self::Run(_) => None,
+            Self::Beside(payment) => payment.fund(),
+        }
+    }
+
     /// What the responder is paid.
     pub(crate) fn price(&self) -> Amount {
         match self {
@@ -114,14 +142,14 @@ impl Carried {
                 Carriage::Coins { coins: run.outpoints().len(), bits: run.layout().bits().get() }
             }
             Self::Beside(payment) => {
-                let bytes = payment.message().len();
-                let locked = |locked: &script::Locked| Carriage::Locked {
-                    bytes,
-                    amount: locked.amount,
-                    timeout,
-                    by_exponent: locked.script.is_p2tr(),
-                };
-                payment.locked().map_or(Carriage::Sealed { bytes }, locked)
+                let (bytes, way) = (payment.message().len(), payment.way());
+                match payment.locked() {
+                    Some(locked) => {
+                        let (amount, by_exponent) = (locked.amount, locked.script.is_p2tr());
+                        Carriage::Locked { bytes, way, amount, timeout, by_exponent }
+                    }
+                    None => Carriage::Sealed { bytes, way },
+                }
             }
         }
     }

@@ -320,6 +320,14 @@ pub enum NodeError {
         /// Whether a split is under way.
         split: bool,
     },
+    /// A message in an envelope takes a coin more.
+    #[error(
+        "the message needs an envelope, and no coin is left to pay for it\nthe ledger relays no data output so large, and the first coin must stay with the message itself\nsend something to {address}; where money is left, `keyway sync` splits it"
+    )]
+    NoCoinForEnvelope {
+        /// Where to send it.
+        address: String,
+    },
     /// Nodes refuse longer chains.
     #[error(
         "not yet: {0} transactions of this home are unconfirmed\nnodes refuse longer chains of them\nrun it again after the next block"
@@ -389,7 +397,9 @@ impl NodeError {
     /// How to take it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoConfirmedCoin { .. } | Self::TooManyUnconfirmed(_) => Kind::NotYet,
+            Self::NoConfirmedCoin { .. } | Self::NoCoinForEnvelope { .. } | Self::TooManyUnconfirmed(_) => {
+                Kind::NotYet
+            }
             Self::KeyUnusable { state: State::Offered | State::Answered | State::Provisional, .. } => {
                 Kind::NotYet
             }

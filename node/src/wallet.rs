@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bdk_wallet::bitcoin::{Network, Sequence};
 use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
+use bdk_wallet::coin_selection::DefaultCoinSelectionAlgorithm;
 use bdk_wallet::error::CreateTxError;
-use bdk_wallet::{TxOrdering, Update};
+use bdk_wallet::{TxBuilder, TxOrdering, Update};
 use bitcoin::absolute::LockTime;
-use bitcoin::ecdsa;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Witness};
+use keyway_carriers::script::envelope;
 use keyway_chain::Chain;
 use keyway_protocol::identity::{IdentitySecret, PartyKey};
 
@@ -36,7 +37,11 @@ pub struct Wallet {
     /// Coins that belong to offers: their answers collect them.
     held: HashSet<OutPoint>,
     dust: Amount,
+    /// What the coin of an envelope holds.
+    envelope: Amount,
 }
+
+type Builder<'a> = TxBuilder<'a, DefaultCoinSelectionAlgorithm>;
 
 /// One coin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,23 @@ pub struct Draft {
     pub tx: Transaction,
     /// What each input spends.
     pub coins: Vec<TxOut>,
+    /// The script that one of them pays to the hash of.
+    pub envelope: Option<ScriptBuf>,
+}
+
+/// What a transaction shall pay, and how.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// Its outputs, in their order; change comes last.
+    pub outputs: &'a [TxOut],
+    /// What it pays to miners.
+    pub feerate: FeeRate,
+    /// Its nLockTime; without one it has the tip's height.
+    pub lock_time: Option<LockTime>,
+    /// The envelope that it shows: the coin, and its script.
+    pub envelope: Option<(OutPoint, &'a ScriptBuf)>,
+    /// Where more money would have to be sent.
+    pub address: &'a str,
 }
 
 impl Draft {
@@ -100,7 +122,7 @@ impl Wallet {
         let update =
             Update { tx_update: transactions(history), chain: Some(chain_update), ..Update::default() };
         inner.apply_update(update).map_err(wallet_error)?;
-        Ok(Self { inner, key, held, dust: chain.dust_p2wpkh() })
+        Ok(Self { inner, key, held, dust: chain.dust_p2wpkh(), envelope: envelope::amount(chain) })
     }
 
     /// The coins that can be spent, the largest first.
@@ -142,69 +164,86 @@ impl Wallet {
         }
     }
 
-    /// A payment of exactly these outputs, in their order, change last; input 0 spends `first`. Without a lock time of
-    /// its own it has the tip's height.
+    /// A payment whose input 0 spends `first`; an envelope comes next.
     ///
     /// # Errors
     /// [`NodeError::Funds`] says how much is missing.
-    pub fn pay(
-        &mut self,
-        first: OutPoint,
-        outputs: &[TxOut],
-        feerate: FeeRate,
-        lock_time: Option<LockTime>,
-        address: &str,
-    ) -> Result<Draft, NodeError> {
-        let available = self.coins().iter().map(|coin| coin.amount).sum();
-        let unspendable = self.unspendable();
-        let mut builder = self.inner.build_tx();
-        builder.add_utxo(first).map_err(wallet_error)?;
-        builder.ordering(TxOrdering::Untouched).version(2).fee_rate(feerate).unspendable(unspendable);
-        builder.set_exact_sequence(PLAIN_SEQUENCE);
-        lock_time.map(|at| builder.nlocktime(at));
-        for output in outputs {
-            builder.add_recipient(output.script_pubkey.clone(), output.value);
-        }
-        let psbt = builder.finish().map_err(|error| funds(error, available, address))?;
-        self.draft(psbt, &[first])
+    pub fn pay(&mut self, first: OutPoint, order: &Order<'_>) -> Result<Draft, NodeError> {
+        self.build(&[first], order, |_| ())
     }
 
-    /// Collects `run`, in its order, into one output behind `outputs`; other coins join if the fee
-    /// needs them. The lock time is as in [`Wallet::pay`].
+    /// Collects `run`, in its order, into one output behind those of the order; an envelope comes next, and other coins
+    /// join if the fee needs them.
     ///
     /// # Errors
     /// [`NodeError::Funds`] says how much is missing.
-    pub fn collect(
+    pub fn collect(&mut self, run: &[OutPoint], order: &Order<'_>) -> Result<Draft, NodeError> {
+        let own_script = self.key.script();
+        let alone = self.build(run, order, |builder| {
+            builder.drain_to(own_script.clone()).manually_selected_only();
+        });
+        alone.or_else(|_| {
+            self.build(run, order, |builder| {
+                builder.drain_to(own_script);
+            })
+        })
+    }
+
+    /// A payment to an envelope from whatever coin is there, confirmed ones first, but `spared`.
+    ///
+    /// # Errors
+    /// [`NodeError::Funds`], [`NodeError::NoCoinForEnvelope`] if there is no other coin.
+    pub fn pay_without(&mut self, spared: OutPoint, order: &Order<'_>) -> Result<Draft, NodeError> {
+        let (coins, was_held) = (self.coins(), !self.held.insert(spared));
+        let others = || coins.iter().filter(|coin| coin.outpoint != spared);
+        let first = others().find(|coin| coin.confirmed).or_else(|| others().next());
+        let none = || NodeError::NoCoinForEnvelope { address: order.address.to_owned() };
+        let first = first.map(|coin| coin.outpoint).ok_or_else(none);
+        let draft = first.and_then(|first| self.pay(first, order));
+        if !was_held {
+            self.held.remove(&spared);
+        }
+        draft
+    }
+
+    /// Takes a transaction of this party into account that is about to be sent.
+    pub fn note(&mut self, tx: &Transaction) {
+        self.inner.apply_unconfirmed_txs([(Arc::new(tx.clone()), u64::MAX)]);
+    }
+
+    fn build(
         &mut self,
         run: &[OutPoint],
-        outputs: &[TxOut],
-        feerate: FeeRate,
-        lock_time: Option<LockTime>,
-        address: &str,
+        order: &Order<'_>,
+        more: impl FnOnce(&mut Builder<'_>),
     ) -> Result<Draft, NodeError> {
-        let available: Amount = self.coins().iter().map(|coin| coin.amount).sum();
-        let own_script = self.key.script();
-        let mut last = None;
-        for alone in [true, false] {
-            let unspendable = self.unspendable();
-            let mut builder = self.inner.build_tx();
-            builder.add_utxos(run).map_err(wallet_error)?;
-            builder.ordering(TxOrdering::Untouched).version(2).fee_rate(feerate).unspendable(unspendable);
-            builder.set_exact_sequence(PLAIN_SEQUENCE);
-            lock_time.map(|at| builder.nlocktime(at));
-            for output in outputs {
-                builder.add_recipient(output.script_pubkey.clone(), output.value);
-            }
-            builder.drain_to(own_script.clone());
-            if alone {
-                builder.manually_selected_only();
-            }
-            match builder.finish() {
-                Ok(psbt) => return self.draft(psbt, run),
-                Err(error) => last = Some(funds(error, available, address)),
-            }
+        let available = self.coins().iter().map(|coin| coin.amount).sum();
+        let unspendable = self.held.iter().copied().collect();
+        let envelope = order.envelope.map(|(outpoint, script)| (outpoint, self.envelope_coin(script)));
+        let mut builder = self.inner.build_tx();
+        builder.add_utxos(run).map_err(wallet_error)?;
+        builder.ordering(TxOrdering::Untouched).version(2).fee_rate(order.feerate).unspendable(unspendable);
+        builder.set_exact_sequence(PLAIN_SEQUENCE).only_witness_utxo();
+        if let Some((outpoint, (coin, weight))) = envelope {
+            let input = bitcoin::psbt::Input { witness_utxo: Some(coin), ..Default::default() };
+            builder
+                .add_foreign_utxo_with_sequence(outpoint, input, weight, PLAIN_SEQUENCE)
+                .map_err(wallet_error)?;
         }
-        Err(last.unwrap_or_else(|| NodeError::Wallet("no way to build it was tried".to_owned())))
+        order.lock_time.map(|at| builder.nlocktime(at));
+        for output in order.outputs {
+            builder.add_recipient(output.script_pubkey.clone(), output.value);
+        }
+        more(&mut builder);
+        let psbt = builder.finish().map_err(|error| funds(error, available, order.address))?;
+        draft(psbt, run, order)
+    }
+
+    /// The coin of an envelope, and what spending it weighs.
+    fn envelope_coin(&self, script: &ScriptBuf) -> (TxOut, bitcoin::Weight) {
+        let message = envelope::open(script).map_or(script.len(), |(_, message)| message.len());
+        let coin = TxOut { value: self.envelope, script_pubkey: script.to_p2wsh() };
+        (coin, envelope::satisfying_weight(message))
     }
 
     /// Splits the largest confirmed coin so that [`IDENTITY_COINS`] confirmed ones will exist. `None` if
@@ -225,49 +264,81 @@ impl Wallet {
             return Ok(None);
         }
         let output = TxOut { value: part, script_pubkey: self.key.script() };
-        let outputs = vec![output; (parts - 1) as usize];
-        self.pay(largest.outpoint, &outputs, feerate, None, address).map(Some)
-    }
-
-    fn unspendable(&self) -> Vec<OutPoint> {
-        self.held.iter().copied().collect()
-    }
-
-    fn draft(&self, psbt: Psbt, first: &[OutPoint]) -> Result<Draft, NodeError> {
-        let spends = psbt.unsigned_tx.input.iter().map(|input| input.previous_output);
-        if !spends.take(first.len()).eq(first.iter().copied()) {
-            return Err(NodeError::Wallet("the coins came in another order than asked for".to_owned()));
-        }
-        let coins: Option<Vec<TxOut>> = psbt.inputs.iter().map(|input| input.witness_utxo.clone()).collect();
-        let coins = coins.ok_or_else(|| NodeError::Wallet("a coin's amount is not known".to_owned()))?;
-        Ok(Draft { tx: psbt.unsigned_tx, coins })
+        let outputs = &vec![output; (parts - 1) as usize];
+        let order = Order { outputs, feerate, lock_time: None, envelope: None, address };
+        self.pay(largest.outpoint, &order).map(Some)
     }
 }
 
-/// Signs every input as a P2WPKH spend of the identity, with SIGHASH_ALL.
+fn draft(psbt: Psbt, first: &[OutPoint], order: &Order<'_>) -> Result<Draft, NodeError> {
+    let expected = first.iter().copied().chain(order.envelope.map(|(outpoint, _)| outpoint));
+    let spends = psbt.unsigned_tx.input.iter().map(|input| Some(input.previous_output));
+    if !expected.zip(spends.chain(std::iter::repeat(None))).all(|(expected, found)| found == Some(expected)) {
+        return Err(NodeError::Wallet("the coins came in another order than asked for".to_owned()));
+    }
+    let coins: Option<Vec<TxOut>> = psbt.inputs.iter().map(|input| input.witness_utxo.clone()).collect();
+    let coins = coins.ok_or_else(|| NodeError::Wallet("a coin's amount is not known".to_owned()))?;
+    Ok(Draft { tx: psbt.unsigned_tx, coins, envelope: order.envelope.map(|(_, script)| script.clone()) })
+}
+
+/// Signs every input with SIGHASH_ALL: as a P2WPKH spend of the identity, or by the envelope's script.
 ///
 /// # Errors
-/// If an input does not spend a coin of the identity.
+/// If an input spends another coin.
 pub fn sign(draft: Draft, identity: &IdentitySecret) -> Result<Transaction, NodeError> {
-    let party = identity.party();
-    let Draft { tx, coins } = draft;
-    if coins.iter().any(|coin| coin.script_pubkey != party.script()) {
-        return Err(NodeError::Wallet("an input spends a coin of somebody else".to_owned()));
-    }
+    sign_rest(draft, identity, None)
+}
+
+/// The same, but for one input whose witness is made.
+///
+/// # Errors
+/// As [`sign`].
+pub fn sign_but(
+    draft: Draft,
+    identity: &IdentitySecret,
+    made: (usize, Witness),
+) -> Result<Transaction, NodeError> {
+    sign_rest(draft, identity, Some(made))
+}
+
+fn sign_rest(
+    draft: Draft,
+    identity: &IdentitySecret,
+    made: Option<(usize, Witness)>,
+) -> Result<Transaction, NodeError> {
+    let Draft { mut tx, coins, envelope } = draft;
     let mut cache = SighashCache::new(&tx);
     let mut witnesses = Vec::with_capacity(coins.len());
     for (index, coin) in coins.iter().enumerate() {
-        let digest = cache
-            .p2wpkh_signature_hash(index, &coin.script_pubkey, coin.value, EcdsaSighashType::All)
-            .map_err(wallet_error)?;
-        let signature: ecdsa::Signature = identity.sign_input(digest);
-        witnesses.push(Witness::p2wpkh(&signature, &party.to_public_key()));
+        let made = made.as_ref().filter(|(made, _)| *made == index);
+        witnesses.push(match made {
+            Some((_, witness)) => witness.clone(),
+            None => witness(&mut cache, index, coin, envelope.as_ref(), identity)?,
+        });
     }
-    let mut tx = tx;
     for (input, witness) in tx.input.iter_mut().zip(witnesses) {
         input.witness = witness;
     }
     Ok(tx)
+}
+
+fn witness(
+    cache: &mut SighashCache<&Transaction>,
+    index: usize,
+    TxOut { value, script_pubkey }: &TxOut,
+    envelope: Option<&ScriptBuf>,
+    identity: &IdentitySecret,
+) -> Result<Witness, NodeError> {
+    let (own, all) = (identity.party(), EcdsaSighashType::All);
+    if let Some(script) = envelope.filter(|script| script.to_p2wsh() == *script_pubkey) {
+        let digest = cache.p2wsh_signature_hash(index, script, *value, all).map_err(wallet_error)?;
+        return Ok(envelope::witness(script, &identity.sign_input(digest)));
+    }
+    if *script_pubkey != own.script() {
+        return Err(NodeError::Wallet("an input spends a coin of somebody else".to_owned()));
+    }
+    let digest = cache.p2wpkh_signature_hash(index, script_pubkey, *value, all).map_err(wallet_error)?;
+    Ok(Witness::p2wpkh(&identity.sign_input(digest), &own.to_public_key()))
 }
 
 /// The P2WPKH script of a party as an address of its chain.

@@ -4,7 +4,7 @@ use bitcoin::ecdsa;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{Message, Secp256k1, VerifyOnly};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Script, Transaction, Txid};
 use thiserror::Error;
 
 use crate::identity::PartyKey;
@@ -31,15 +31,15 @@ pub enum NotAuthored {
     #[error("input 0 carries an invalid key")]
     InvalidKey,
     /// Not strict DER with low S.
-    #[error("input 0 carries a malformed signature")]
+    #[error("an input carries a malformed signature")]
     MalformedSignature,
     /// The signature leaves parts of the transaction open.
     #[error(
-        "input 0 is signed with {0}, which leaves parts of the transaction open; only SIGHASH_ALL speaks"
+        "an input is signed with {0}, which leaves parts of the transaction open; only SIGHASH_ALL speaks"
     )]
     OpenSighash(EcdsaSighashType),
     /// The signature is of another transaction, another amount or another key.
-    #[error("the signature of input 0 does not verify")]
+    #[error("its signature does not verify")]
     WrongSignature,
 }
 
@@ -64,9 +64,26 @@ impl<'tx> Authored<'tx> {
             return Err(NotAuthored::NotP2wpkh);
         }
         let author = PartyKey::from_slice(key).map_err(|_| NotAuthored::InvalidKey)?;
-        let sig = ecdsa::Signature::from_slice(sig).map_err(|_| NotAuthored::MalformedSignature)?;
-        verify_signature(tx, amount, author, &sig)?;
+        let sig = read_signature(sig)?;
+        let digest = SighashCache::new(tx)
+            .p2wpkh_signature_hash(0, &author.script(), amount, EcdsaSighashType::All)
+            .map_err(|_| NotAuthored::NotP2wpkh)?;
+        verify_signature(digest.to_byte_array(), author, &sig)?;
         Ok(Self { tx, txid: tx.compute_txid(), author, input0: input.previous_output })
+    }
+
+    /// Checks that the author signed another input too, by a script that takes one signature, and so signed that
+    /// script: `amount` is what that input spends (PROTOCOL.md 7.7).
+    ///
+    /// # Errors
+    /// [`NotAuthored`]: what the script says is not the author's.
+    pub fn verify_script(&self, input: usize, script: &Script, amount: Amount) -> Result<(), NotAuthored> {
+        let witness = self.tx.input.get(input).map(|input| &input.witness).ok_or(NotAuthored::NoInput)?;
+        let sig = read_signature(witness.nth(0).unwrap_or_default())?;
+        let digest = SighashCache::new(self.tx)
+            .p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All)
+            .map_err(|_| NotAuthored::NoInput)?;
+        verify_signature(digest.to_byte_array(), self.author, &sig)
     }
 
     /// The transaction.
@@ -95,27 +112,21 @@ impl<'tx> Authored<'tx> {
     }
 }
 
-fn verify_signature(
-    tx: &Transaction,
-    amount: Amount,
-    author: PartyKey,
-    sig: &ecdsa::Signature,
-) -> Result<(), NotAuthored> {
+/// Strict DER with low S, of the one kind that leaves nothing open.
+fn read_signature(bytes: &[u8]) -> Result<ecdsa::Signature, NotAuthored> {
+    let sig = ecdsa::Signature::from_slice(bytes).map_err(|_| NotAuthored::MalformedSignature)?;
     if sig.sighash_type != EcdsaSighashType::All {
         return Err(NotAuthored::OpenSighash(sig.sighash_type));
     }
     // libsecp256k1 refuses high S when it verifies; what is refused there is malformed by 5.2.
     let mut normalized = sig.signature;
     normalized.normalize_s();
-    if normalized != sig.signature {
-        return Err(NotAuthored::MalformedSignature);
-    }
-    let digest = SighashCache::new(tx)
-        .p2wpkh_signature_hash(0, &author.script(), amount, EcdsaSighashType::All)
-        .map_err(|_| NotAuthored::NotP2wpkh)?;
-    let message = Message::from_digest(digest.to_byte_array());
+    if normalized == sig.signature { Ok(sig) } else { Err(NotAuthored::MalformedSignature) }
+}
+
+fn verify_signature(digest: [u8; 32], author: PartyKey, sig: &ecdsa::Signature) -> Result<(), NotAuthored> {
     context()
-        .verify_ecdsa(&message, &sig.signature, &author.to_public_key())
+        .verify_ecdsa(&Message::from_digest(digest), &sig.signature, &author.to_public_key())
         .map_err(|_| NotAuthored::WrongSignature)
 }
 

@@ -1,24 +1,53 @@
-//! The static and the dynamic carrier: messages beside the payment (PROTOCOL.md 7.4 to 7.6).
+//! The static and the dynamic carrier: messages beside the payment (PROTOCOL.md 7.4 to 7.7).
 //!
 //! - [`data`]: bytes in an output that nobody can spend;
+//! - [`envelope`]: bytes in a script that the transaction shows, where nodes relay no such output;
 //! - [`lock`]: the output that holds a payment until the offer is answered;
 //! - [`read_offer`], [`read_answer`]: what a transaction carries in that way.
 
 pub mod data;
+pub mod envelope;
 pub mod lock;
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Transaction};
+use keyway_chain::Chain;
 use keyway_protocol::authorship::Authored;
 use keyway_protocol::identity::PartyKey;
 use thiserror::Error;
+
+/// Where the bytes of a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In a data output.
+    Output,
+    /// In an envelope.
+    Envelope,
+}
+
+impl Way {
+    /// How so many bytes get through nodes that relay data outputs of at most `most_data` bytes of script.
+    pub const fn through(most_data: usize, bytes: usize) -> Self {
+        if data::script_len(bytes) <= most_data { Self::Output } else { Self::Envelope }
+    }
+}
+
+/// The bytes of a message and where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Sealed if the carrier is the static one.
+    pub bytes: Vec<u8>,
+    /// Where they are.
+    pub way: Way,
+}
 
 /// A message beside a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     anchor: OutPoint,
     anchored: Amount,
+    fund: Option<(OutPoint, Amount)>,
     locked: Option<Locked>,
-    message: Vec<u8>,
+    message: Message,
 }
 
 /// An output that may be a lock: whose, only those who know its secret can tell.
@@ -32,12 +61,15 @@ pub struct Locked {
     pub script: ScriptBuf,
 }
 
-/// Why a transaction with a data output carries no message; its author is at fault.
+/// Why a transaction with a data output or an envelope carries no message; its author is at fault.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Damage {
-    /// More than one data output.
-    #[error("the transaction has {0} data outputs; a message is in one alone")]
+    /// More than one data output or envelope, or one of each.
+    #[error("the transaction has {0} data outputs and envelopes; a message is in one alone")]
     SeveralMessages(usize),
+    /// The envelope is not the author's, or not of the form that writers give it.
+    #[error(transparent)]
+    Envelope(#[from] envelope::NotEnvelope),
     /// The data output is not of the form that writers give it.
     #[error(transparent)]
     Data(#[from] data::NotData),
@@ -50,8 +82,8 @@ pub enum Damage {
         /// The input.
         input: usize,
     },
-    /// No data output where an answer must have one.
-    #[error("the transaction has no data output")]
+    /// Neither where an answer must have one of them.
+    #[error("the transaction has no data output and no envelope")]
     NoMessage,
 }
 
@@ -71,15 +103,26 @@ impl Payment {
         self.locked.as_ref()
     }
 
+    /// The second output to the recipient, if there is one: it pays for the envelope of an answer.
+    pub fn fund(&self) -> Option<OutPoint> {
+        self.fund.map(|(outpoint, _)| outpoint)
+    }
+
     /// The message's bytes: sealed if the carrier is the static one.
     pub fn message(&self) -> &[u8] {
-        &self.message
+        &self.message.bytes
+    }
+
+    /// Where they are.
+    pub fn way(&self) -> Way {
+        self.message.way
     }
 
     /// What it pays in all.
     pub fn price(&self) -> Amount {
-        let locked = self.locked.as_ref().map_or(Amount::ZERO, |locked| locked.amount);
-        self.anchored.checked_add(locked).unwrap_or(Amount::MAX)
+        let (fund, locked) = (self.fund.map(|(_, amount)| amount), self.locked.as_ref().map(|it| it.amount));
+        let parts = [Some(self.anchored), fund, locked];
+        parts.into_iter().flatten().try_fold(Amount::ZERO, Amount::checked_add).unwrap_or(Amount::MAX)
     }
 
     /// What an answer spends, in its order.
@@ -88,44 +131,61 @@ impl Payment {
     }
 }
 
-/// Reads what a transaction may carry to `recipient` beside a payment: nothing, if it has no data output or pays
-/// nothing.
+/// Reads what a transaction may carry to `recipient` beside a payment: nothing, if it has neither a data output nor an
+/// envelope, or pays nothing.
 ///
 /// # Errors
-/// [`Damage`] if it has such outputs, in a form that no writer gives them.
-pub fn read_offer(tx: &Authored, recipient: PartyKey) -> Result<Option<Payment>, Damage> {
-    let Some(message) = message_in(&tx.tx().output)? else { return Ok(None) };
+/// [`Damage`] if it has one of these, in a form that no writer gives them.
+pub fn read_offer(chain: &Chain, tx: &Authored, recipient: PartyKey) -> Result<Option<Payment>, Damage> {
+    let Some(message) = message_in(chain, tx)? else { return Ok(None) };
     let script = recipient.script();
-    let mut outputs = (0..).zip(&tx.tx().output);
-    let Some((vout, anchor)) = outputs.find(|(_, output)| output.script_pubkey == script) else {
-        return Ok(None);
-    };
-    let anchored = anchor.value;
+    let outputs = (0..).zip(&tx.tx().output).filter(|(_, output)| output.script_pubkey == script);
+    let mut paid = outputs.map(|(vout, output)| (OutPoint::new(tx.txid(), vout), output.value));
+    let Some((anchor, anchored)) = paid.next() else { return Ok(None) };
     let locked = locked_in(tx)?;
-    Ok(Some(Payment { anchor: OutPoint::new(tx.txid(), vout), anchored, locked, message }))
+    Ok(Some(Payment { anchor, anchored, fund: paid.next(), locked, message }))
 }
 
 /// Reads what the transaction that spends `collected`, an offer's [`Payment::collected`], carries.
 ///
 /// # Errors
 /// [`Damage`]: nothing that an answer would.
-pub fn read_answer(tx: &Authored, collected: &[OutPoint]) -> Result<Vec<u8>, Damage> {
+pub fn read_answer(chain: &Chain, tx: &Authored, collected: &[OutPoint]) -> Result<Message, Damage> {
     let inputs = tx.tx().input.iter().map(|input| Some(input.previous_output)).chain(std::iter::repeat(None));
     for (input, (expected, found)) in collected.iter().zip(inputs).enumerate() {
         if found != Some(*expected) {
             return Err(Damage::NotSpending { input });
         }
     }
-    message_in(&tx.tx().output)?.ok_or(Damage::NoMessage)
+    message_in(chain, tx)?.ok_or(Damage::NoMessage)
 }
 
-fn message_in(outputs: &[TxOut]) -> Result<Option<Vec<u8>>, Damage> {
-    let mut found = outputs.iter().filter(|output| output.script_pubkey.is_op_return());
-    match (found.next(), found.count()) {
-        (None, _) => Ok(None),
-        (Some(output), 0) => Ok(Some(data::read(output)?.to_vec())),
-        (Some(_), more) => Err(Damage::SeveralMessages(1 + more)),
-    }
+/// The envelopes that a transaction shows, each with its input. Input 0 says who speaks, and shows none.
+pub fn envelopes(tx: &Transaction) -> impl Iterator<Item = (usize, &Script)> {
+    let inputs = tx.input.iter().enumerate().skip(1);
+    inputs.filter_map(|(index, input)| Some((index, envelope::shown(input)?)))
+}
+
+fn message_in(chain: &Chain, tx: &Authored) -> Result<Option<Message>, Damage> {
+    let mut outputs = tx.tx().output.iter().filter(|output| output.script_pubkey.is_op_return());
+    let mut shown = envelopes(tx.tx());
+    let message = match (outputs.next(), shown.next()) {
+        (None, None) => return Ok(None),
+        (Some(output), None) => {
+            unless_more(outputs.count())?;
+            Message { bytes: data::read(output)?.to_vec(), way: Way::Output }
+        }
+        (None, Some((index, script))) => {
+            unless_more(shown.count())?;
+            Message { bytes: envelope::read(chain, tx, index, script)?, way: Way::Envelope }
+        }
+        (Some(_), Some(_)) => return Err(Damage::SeveralMessages(2 + outputs.count() + shown.count())),
+    };
+    Ok(Some(message))
+}
+
+fn unless_more(more: usize) -> Result<(), Damage> {
+    if more == 0 { Ok(()) } else { Err(Damage::SeveralMessages(1 + more)) }
 }
 
 fn locked_in(tx: &Authored) -> Result<Option<Locked>, Damage> {

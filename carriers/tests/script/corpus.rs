@@ -1,7 +1,7 @@
 //! The fuzz target's seeds as tests, and where they come from.
 
-use bitcoin::TxOut;
-use keyway_carriers::script::data;
+use bitcoin::{ScriptBuf, TxOut};
+use keyway_carriers::script::{data, envelope};
 
 use crate::beside::beside;
 use crate::corpora::{check_seeds, replay};
@@ -18,8 +18,10 @@ fn the_seeds_are_made_from_valid_payments() {
     check_seeds("beside", &seeds());
 }
 
-fn seeds() -> [(&'static str, Vec<u8>); 6] {
+fn seeds() -> [(&'static str, Vec<u8>); 10] {
     let message = |len| data::write(&vec![7; len]).unwrap();
+    let shown = |author: u8, len| envelope::write(party(author).key, &vec![7; len]).unwrap();
+    let funded = || of_kind(0, &[pay(&party(1), 248_000), pay(&party(1), 1_300)]);
     [
         ("sealed", of_kind(0, &[pay(&party(1), 250_000), message(97), pay(&party(2), 1)])),
         ("locked", of_kind(0, &outputs())),
@@ -27,6 +29,10 @@ fn seeds() -> [(&'static str, Vec<u8>); 6] {
         ("two-locks", of_kind(0, &[pay(&party(1), 1), message(41), lock(1), lock(2)])),
         ("answer", of_kind(1, &[pay(&party(1), 249_000), message(48)])),
         ("answer-without-message", of_kind(1, &[pay(&party(1), 249_000)])),
+        ("enveloped", showing(funded(), &[shown(0, 1_281)])),
+        ("two-envelopes", showing(funded(), &[shown(0, 4), shown(0, 521)])),
+        ("somebody-elses-envelope", showing(funded(), &[shown(1, 97)])),
+        ("enveloped-answer", showing(of_kind(1, &[pay(&party(1), 249_000)]), &[shown(1, 1_136)])),
     ]
 }
 
@@ -40,6 +46,16 @@ fn of_kind(kind: u8, outputs: &[TxOut]) -> Vec<u8> {
             bytes.extend((output.script_pubkey.len() as u16).to_be_bytes());
             bytes.extend(output.script_pubkey.as_bytes());
         }
+    }
+    bytes
+}
+
+fn showing(mut bytes: Vec<u8>, scripts: &[ScriptBuf]) -> Vec<u8> {
+    for script in scripts {
+        bytes.push(4);
+        bytes.extend([0; 8]);
+        bytes.extend((script.len() as u16).to_be_bytes());
+        bytes.extend(script.as_bytes());
     }
     bytes
 }

@@ -8,6 +8,7 @@ mod beside;
 #[path = "../../../protocol/tests/support/corpus.rs"]
 mod corpora;
 mod corpus;
+mod envelopes;
 mod payments;
 #[path = "../value/support.rs"]
 mod support;

@@ -20,6 +20,13 @@ pub struct Party {
     pub key: PartyKey,
 }
 
+impl Party {
+    /// Its signature of a transaction's digest.
+    pub fn sign(&self, digest: [u8; 32]) -> ecdsa::Signature {
+        ecdsa::Signature::sighash_all(secp().sign_ecdsa(&Message::from_digest(digest), &self.secret))
+    }
+}
+
 /// The n-th party, the same in every run.
 pub fn party(n: u8) -> Party {
     let secret = SecretKey::from_slice(&[n + 1; 32]).unwrap();
@@ -48,9 +55,7 @@ pub fn signed(mut tx: Transaction, author: &Party) -> Transaction {
     let digest = SighashCache::new(&tx)
         .p2wpkh_signature_hash(0, &author.key.script(), SPENT, EcdsaSighashType::All)
         .unwrap();
-    let signature = secp().sign_ecdsa(&Message::from_digest(digest.to_byte_array()), &author.secret);
-    tx.input[0].witness =
-        Witness::p2wpkh(&ecdsa::Signature::sighash_all(signature), &author.key.to_public_key());
+    tx.input[0].witness = Witness::p2wpkh(&author.sign(digest.to_byte_array()), &author.key.to_public_key());
     tx
 }
 

@@ -1,8 +1,8 @@
 //! `vectors/beside.json`: whole negotiations over the static and the dynamic carrier, with every value between.
 
 use bitcoin::{Amount, OutPoint};
-use keyway_carriers::script::data;
 use keyway_carriers::script::lock::{Ends, Lock};
+use keyway_carriers::script::{data, envelope};
 use keyway_chain::{Chain, Height};
 use keyway_protocol::message::{Answer, Carrier, Offer};
 use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
@@ -121,6 +121,7 @@ impl Two {
             "prekey_id": first.as_ref().map(|_| hex(PrekeyId::of(self.suite.number(), &prekey).as_bytes())),
             "message": hex(&message),
             "data_script": hex(data::write(&bytes).unwrap().script_pubkey.as_bytes()),
+            "envelope_script": hex(envelope::write(self.initiator.key(), &bytes).unwrap().as_bytes()),
             "payment_secret": first.as_ref().map(|first| hex(first.payment_secret().expose())),
             "lock_script": lock.as_ref().map(|lock| hex(lock.script().as_bytes())),
             "lock_output": lock.as_ref().map(|lock| hex(lock.output(Amount::ZERO).script_pubkey.as_bytes())),
@@ -137,6 +138,7 @@ impl Two {
             "timestamp": (carrier == Carrier::Static).then(|| ANSWERED_AT.into()),
             "message": hex(answer.to_bytes()),
             "data_script": hex(data::write(&bytes).unwrap().script_pubkey.as_bytes()),
+            "envelope_script": hex(envelope::write(self.responder.key(), &bytes).unwrap().as_bytes()),
         }
     }
 }

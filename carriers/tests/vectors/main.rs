@@ -1,10 +1,12 @@
-//! `vectors/value.json`, `vectors/beside.json` and `vectors/runs.json`: made by the code, and compared with it byte for byte.
+//! `vectors/value.json`, `beside.json`, `envelopes.json` and `runs.json`: made by the code, and compared with it byte for
+//! byte.
 
 // Clippy then gives the helpers the leave that it gives tests.
 #![cfg(test)]
 
 mod answers;
 mod beside;
+mod envelopes;
 #[path = "../../../protocol/tests/support/file.rs"]
 mod file;
 #[path = "../../../protocol/tests/support/json.rs"]

@@ -5,7 +5,10 @@ use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, EcdsaSighashType, OutPoint, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use bitcoin::{
+    Amount, EcdsaSighashType, OutPoint, Script, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
+};
+use keyway_carriers::script::envelope;
 use keyway_chain::{Chain, Height};
 use keyway_protocol::card::{Card, Permanent, Renewable};
 use keyway_protocol::identity::{IdentitySecret, NegotiationSecret, PartyKey, Seed};
@@ -58,6 +61,13 @@ impl Party {
     /// An output to this party.
     pub fn pay(&self, sat: u64) -> TxOut {
         TxOut { value: Amount::from_sat(sat), script_pubkey: self.key().script() }
+    }
+
+    /// What shows an envelope of that amount in an input, signed by this party.
+    pub fn show(&self, tx: &Transaction, input: usize, script: &Script, amount: Amount) -> Witness {
+        let digest =
+            SighashCache::new(tx).p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All).unwrap();
+        envelope::witness(script, &self.identity.sign_input(digest))
     }
 
     /// Signs every input; all spend coins of this party, of these amounts.

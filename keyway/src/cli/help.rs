@@ -127,8 +127,11 @@ The lock is a hash; of the ffdhe suites it is the paper's own, by OP_EXPONENT, w
 Example:
   keyway --home car offer charger --pay 250000sat --carrier static
 
-JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, coins, bits, data_bytes, locked_sat,
-timeout_height, locked_by.";
+Where the ledger relays no data output so large, the message rides in an envelope: a small transaction goes before it,
+and comes back by itself if the offer cannot follow.
+
+JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, commit (vbytes, fee_sat), coins, bits,
+data_bytes, in_envelope, locked_sat, timeout_height, locked_by.";
 
 pub const COST: &str = "\
 Needs no home. A carrier that is too small for the suite, or a price that is too low, is refused as `keyway offer`
@@ -138,8 +141,8 @@ Example:
   keyway cost --carrier static --suite x25519-mlkem768 --pay 250000sat
 
 JSON: chain, carrier, suite, price_sat, feerate_sat_per_vb, offer and answer (vbytes, fee_sat), paid_back_sat,
-netted_sat, refund (vbytes, fee_sat), padding_bytes, coins, bits, data_bytes, locked_sat, timeout_height,
-locked_by.";
+netted_sat, refund (vbytes, fee_sat), padding_bytes, envelopes (offer, offer_commit, answer, answer_commit, fund_sat,
+netted_sat), coins, bits, data_bytes, in_envelope, locked_sat, timeout_height, locked_by.";
 
 pub const SYNC: &str = "\
 Answers the offers of peers as the configuration's [policy] says, sends again what is not mined yet, and
@@ -175,8 +178,10 @@ Example:
   keyway --home car show charger
 
 JSON: id, role, peer, suite, carrier, answer_in, price_sat, state, depth, key_depth, confirmed, fingerprint,
-offer (txid, height, time, vbytes, fee_sat, coins, bits, data_bytes, locked_sat, timeout_height), answer (txid,
-height, time, vbytes, fee_sat, paid_back_sat, data_bytes), netted_sat, declined, as_of_height. Times are seconds since 1970; what is not known is null.";
+offer (txid, height, time, vbytes, fee_sat, commit, coins, bits, data_bytes, in_envelope, locked_sat,
+timeout_height), answer (txid, height, time, vbytes, fee_sat, commit, paid_back_sat, data_bytes, in_envelope),
+netted_sat, declined, as_of_height. A commit (vbytes, fee_sat) comes before what rides in an envelope. Times are
+seconds since 1970; what is not known is null.";
 
 pub const SEAL: &str = "\
 The key is that of the newest block this home has followed, so `keyway sync` now and then. The message is one
@@ -228,7 +233,7 @@ Of all carriers the dynamic one is shown twice: locked by a hash, and by OP_EXPO
 JSON: runs, one for each carrier and lock, each: chain, carrier, suite, answer_in, price_sat, negotiation, offer and answer (txid, height, time, vbytes,
 fee_sat), initiator and responder (name, key, fingerprint, confirmed, paid_sat, fee_sat, and netted_sat of
 the responder; paid_sat is what went to the other side, fees apart), key (height, depth), sessions (height,
-direction, from, to, text, opened, eavesdropper_opened), eavesdropper (blocks, attempts, opened), home.";
+direction, from, to, text, opened, eavesdropper_opened), eavesdropper (blocks, attempts, opened), envelopes (as in `keyway help cost`), home.";
 
 pub const SCRIPT: &str = "\
 A script's text: opcodes with OP_ or without, numbers, <00ff> for bytes that are pushed, 'abc' for text that is

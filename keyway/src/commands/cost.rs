@@ -1,15 +1,17 @@
 //! `cost`.
 
 use bitcoin::FeeRate;
-use keyway_node::{Costs, Quote, Terms};
+use keyway_carriers::script::data;
+use keyway_chain::Chain;
+use keyway_node::{Quote, Terms};
 use serde::Serialize;
 
 use crate::amount::{grouped, sat};
 use crate::cli::Cost;
 use crate::error::Error;
-use crate::render::json::CarriageJson;
+use crate::render::json::{CarriageJson, CostsJson, EnvelopesJson};
 use crate::render::layout::hanging;
-use crate::render::negotiation::{costs, spread};
+use crate::render::negotiation::{committed, costs, spread};
 use crate::ui::Ui;
 
 #[derive(Serialize)]
@@ -19,26 +21,15 @@ struct CostJson {
     suite: &'static str,
     price_sat: u64,
     feerate_sat_per_vb: u32,
-    offer: SizeJson,
-    answer: SizeJson,
+    offer: CostsJson,
+    answer: CostsJson,
     paid_back_sat: u64,
     netted_sat: u64,
-    refund: Option<SizeJson>,
+    refund: Option<CostsJson>,
     padding_bytes: usize,
+    envelopes: Option<EnvelopesJson>,
     #[serde(flatten)]
     carriage: CarriageJson,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct SizeJson {
-    vbytes: u64,
-    fee_sat: Option<u64>,
-}
-
-impl From<Costs> for SizeJson {
-    fn from(costs: Costs) -> Self {
-        Self { vbytes: costs.vbytes, fee_sat: costs.fee.map(bitcoin::Amount::to_sat) }
-    }
 }
 
 /// `keyway cost`
@@ -50,7 +41,9 @@ pub fn run(args: &Cost, ui: &Ui) -> Result<(), Error> {
         form: args.terms.answer_in.into(),
         force: args.terms.force,
     };
-    let quote = Quote::new(&args.chain, FeeRate::from_sat_per_vb_u32(args.feerate), &terms)?;
+    let feerate = FeeRate::from_sat_per_vb_u32(args.feerate);
+    let quote = Quote::new(&args.chain, feerate, &terms, usize::MAX)?;
+    let old = in_envelopes(&args.chain, feerate, &terms);
     let json = CostJson {
         chain: args.chain.name(),
         carrier: terms.carrier.name(),
@@ -61,29 +54,50 @@ pub fn run(args: &Cost, ui: &Ui) -> Result<(), Error> {
         answer: quote.answer.into(),
         paid_back_sat: quote.paid_back.to_sat(),
         netted_sat: quote.netted.to_sat(),
-        refund: quote.refund.map(SizeJson::from),
+        refund: quote.refund.map(CostsJson::from),
         padding_bytes: quote.padding,
+        envelopes: old.as_ref().map(EnvelopesJson::from),
         carriage: quote.carriage.into(),
     };
-    ui.data(&json, |_| text(&terms, &quote, ui.width()))
+    ui.data(&json, |_| text(&terms, &quote, old.as_ref(), ui.width()))
 }
 
-fn text(terms: &Terms, quote: &Quote, width: usize) -> String {
-    let answer = format!("{} · the payee nets {}", costs(quote.answer), sat(quote.netted));
+/// What it costs through nodes that relay no data output so large; `None` if they relay it, or if the price is too low for
+/// that way.
+pub fn in_envelopes(chain: &Chain, feerate: FeeRate, terms: &Terms) -> Option<Quote> {
+    let old = Quote::new(chain, feerate, terms, data::OLD_LIMIT).ok()?;
+    (old.offer_commit.is_some() || old.answer_commit.is_some()).then_some(old)
+}
+
+fn text(terms: &Terms, quote: &Quote, old: Option<&Quote>, width: usize) -> String {
     let mut lines = vec![
         ("", format!("suite {} · carrier {}", terms.suite, terms.carrier)),
         ("payment", spread(quote.carriage, terms.price)),
-        ("offer", format!("{} · the payer needs {}", costs(quote.offer), sat(quote.needed(terms.price)))),
-        ("answer", answer),
     ];
     if quote.padding > 0 {
         let bytes = grouped(quote.padding as u64);
         let why = "the lock's script is longer by them, because the answer's witness pays for OP_EXPONENT";
         lines.push(("padding", format!("{bytes}\u{a0}bytes: {why}")));
     }
+    lines.extend(both(terms, quote));
     if let Some(refund) = quote.refund {
         lines.push(("refund", format!("{} · only if nobody answers in time", costs(refund))));
     }
+    if let Some(old) = old {
+        let most = data::OLD_LIMIT;
+        lines.push(("or", format!("in envelopes, through nodes that relay at most {most} bytes of data:")));
+        lines.extend(both(terms, old));
+    }
     let line = |(head, text): &(&str, String)| hanging(&format!("{head:9}"), text, width);
     lines.iter().map(line).collect::<Vec<_>>().join("\n").trim_start().to_owned()
+}
+
+/// What each side pays.
+fn both(terms: &Terms, quote: &Quote) -> [(&'static str, String); 2] {
+    let offer = format!("{}{}", costs(quote.offer), committed(quote.offer_commit));
+    let answer = format!("{}{}", costs(quote.answer), committed(quote.answer_commit));
+    [
+        ("offer", format!("{offer} · the payer needs {}", sat(quote.needed(terms.price)))),
+        ("answer", format!("{answer} · the payee nets {}", sat(quote.netted))),
+    ]
 }

@@ -2,7 +2,7 @@
 
 pub mod cards;
 mod chain;
-mod cost;
+pub mod cost;
 mod generate;
 mod init;
 mod keys;

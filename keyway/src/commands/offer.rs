@@ -7,8 +7,8 @@ use crate::cli::Offer;
 use crate::context::Context;
 use crate::error::Error;
 use crate::progress;
-use crate::render::json::{CarriageJson, answer_in};
-use crate::render::negotiation::{costs, ends, short, spread};
+use crate::render::json::{CarriageJson, CostsJson, answer_in};
+use crate::render::negotiation::{committed, costs, ends, short, spread};
 use crate::ui::Ui;
 
 #[derive(Serialize)]
@@ -22,6 +22,7 @@ struct Offered {
     txid: String,
     vbytes: u64,
     fee_sat: u64,
+    commit: Option<CostsJson>,
     #[serde(flatten)]
     carriage: CarriageJson,
 }
@@ -44,8 +45,9 @@ pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error
     ui.data(&json(&request, &sent), |_| {
         let message = spread(sent.carriage, request.price);
         let spent = costs(keyway_node::Costs { vbytes: sent.vbytes, fee: Some(sent.fee) });
+        let envelope = committed(sent.commit);
         format!(
-            "negotiation {}  offer {} to {peer}\n  {message}\n  {spent}",
+            "negotiation {}  offer {} to {peer}\n  {message}\n  {spent}{envelope}",
             short(&sent.id),
             ends(sent.txid)
         )
@@ -65,6 +67,7 @@ fn json(request: &OfferRequest, sent: &OfferSent) -> Offered {
         txid: sent.txid.to_string(),
         vbytes: sent.vbytes,
         fee_sat: sent.fee.to_sat(),
+        commit: sent.commit.map(CostsJson::from),
         carriage: sent.carriage.into(),
     }
 }

@@ -119,6 +119,9 @@ impl Teller {
             Event::RefundSent { id, txid } => {
                 format!("{}  nobody answered: the payment comes back in {}", short(id), ends(txid))
             }
+            Event::EnvelopeReturned { id, txid } => {
+                format!("{}  an envelope that was not used comes back in {}", short(id), ends(txid))
+            }
             Event::FeeRaised { id, txid, fee } => {
                 format!("{}  the answer pays {} now, in {}", short(id), sat(*fee), ends(txid))
             }
@@ -158,6 +161,9 @@ impl Teller {
             }
             Event::RefundSent { id, txid } => {
                 EventJson { txid: Some(txid.to_string()), ..of("refund-sent", id) }
+            }
+            Event::EnvelopeReturned { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("envelope-returned", id) }
             }
             Event::FeeRaised { id, txid, fee } => EventJson {
                 txid: Some(txid.to_string()),

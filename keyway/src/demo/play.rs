@@ -16,9 +16,10 @@ use super::checks::{self, Ensure};
 use super::folder::Folder;
 use super::story::{Eavesdropping, KeyPlace, Session, Side, Story};
 use crate::cli::{Demo, Terms};
+use crate::commands::cost;
 use crate::eavesdropper::{Eavesdropper, Outcome, Seen};
 use crate::error::Error;
-use crate::render::json::{AnswerJson, OfferJson, answer_in};
+use crate::render::json::{AnswerJson, EnvelopesJson, OfferJson, answer_in};
 use crate::ui::Ui;
 use crate::{faucet, progress};
 
@@ -280,10 +281,19 @@ impl<'a> Stage<'a> {
                 attempts: outcome.attempts,
                 opened: outcome.opened.iter().filter(|opened| **opened).count(),
             },
+            envelopes: self.in_envelopes(initiator)?,
             home: folder.dir().display().to_string(),
             carriage: offer.carriage,
             form: initiator.form,
         })
+    }
+
+    fn in_envelopes(&self, view: &NegotiationView) -> Result<Option<EnvelopesJson>, Error> {
+        let NegotiationView { price, suite, carrier, form, .. } = *view;
+        let terms = keyway_node::Terms { price, suite, carrier, form, force: true };
+        let feerate = self.ledger.feerate().map_err(NodeError::from)?;
+        let quote = cost::in_envelopes(self.ledger.chain(), feerate, &terms);
+        Ok(quote.as_ref().map(EnvelopesJson::from))
     }
 }
 

@@ -4,7 +4,7 @@ use keyway_node::Carriage;
 use keyway_protocol::message::AnswerForm;
 use serde::Serialize;
 
-use crate::render::json::{AnswerJson, OfferJson};
+use crate::render::json::{AnswerJson, EnvelopesJson, OfferJson};
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -22,6 +22,8 @@ pub struct Story {
     pub key: KeyPlace,
     pub sessions: Vec<Session>,
     pub eavesdropper: Eavesdropping,
+    /// What it would have cost through nodes that relay no data output so large.
+    pub envelopes: Option<EnvelopesJson>,
     pub home: String,
     /// How the offer was carried, and where the answer rode, for the text.
     #[serde(skip)]

@@ -99,19 +99,21 @@ impl Page<'_> {
 
     fn offer(&self) -> Row<'_> {
         let Story { offer, initiator, price_sat, carriage, .. } = self.story;
+        let mut lines = vec![
+            spread(*carriage, Amount::from_sat(*price_sat)),
+            format!(
+                "{} · paid\u{a0}by\u{a0}{}",
+                costs(offer.place.vbytes, initiator.fee_sat),
+                initiator.name
+            ),
+        ];
+        lines.extend(self.story.envelopes.map(|elsewhere| elsewhere.told()));
         Row {
             height: offer.place.height.unwrap_or_default(),
             time: offer.place.time.unwrap_or_default(),
             what: "offer",
             id: Some(ends(&offer.txid)),
-            lines: vec![
-                spread(*carriage, Amount::from_sat(*price_sat)),
-                format!(
-                    "{} · paid\u{a0}by\u{a0}{}",
-                    costs(offer.place.vbytes, initiator.fee_sat),
-                    initiator.name
-                ),
-            ],
+            lines,
         }
     }
 
@@ -124,7 +126,7 @@ impl Page<'_> {
             what: "answer",
             id: Some(ends(&answer.txid)),
             lines: vec![
-                collects(*carriage, *form, Amount::from_sat(answer.paid_back_sat), answer.data_bytes),
+                collects(*carriage, *form, Amount::from_sat(answer.paid_back_sat), answer.message()),
                 format!(
                     "{} · {}\u{a0}nets\u{a0}{}",
                     costs(answer.place.vbytes, responder.fee_sat),

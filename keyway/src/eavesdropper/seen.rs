@@ -262,7 +262,7 @@ fn offer_in(chain: &Chain, hit: &Hit, from: &Permanent, to: &Permanent) -> Optio
         let offer = Some(Offer::from_bytes(carrier, &bytes).ok()?);
         return Some(Found { carrier, carried: Carried::Run(run), bytes, offer, input0 });
     }
-    let payment = script::read_offer(&authored, to.key).ok()??;
+    let payment = script::read_offer(chain, &authored, to.key).ok()??;
     let carrier = if payment.locked().is_some() { Carrier::Dynamic } else { Carrier::Static };
     let bytes = payment.message().to_vec();
     let offer = Offer::from_bytes(carrier, &bytes).ok();
@@ -274,7 +274,8 @@ impl Found {
         let authored = authored(hit)?;
         let (Carried::Run(run), Some(offer)) = (&self.carried, &self.offer) else {
             let Carried::Beside(payment) = &self.carried else { return None };
-            return script::read_answer(&authored, &payment.collected()).ok();
+            let read = script::read_answer(chain, &authored, &payment.collected());
+            return read.ok().map(|message| message.bytes);
         };
         let coins: Vec<OutPoint> = run.outpoints().collect();
         let len = MessageLen::new(Answer::len_of(offer.suite(), self.carrier)).ok()?;

@@ -1,13 +1,16 @@
 //! What `--json` gives: stable names, documented in each command's help.
 
 use bitcoin::Amount;
+use keyway_carriers::script::Way;
 use keyway_chain::Height;
-use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView};
+use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView, Quote};
 use keyway_protocol::card::Card;
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::Role;
 use keyway_protocol::suite::Suite;
 use serde::Serialize;
+
+use crate::amount::{grouped, sat};
 
 /// A card that was accepted, or is one's own.
 #[derive(Clone, Debug, Serialize)]
@@ -52,12 +55,7 @@ impl CardJson {
 
     /// One row of a table.
     pub fn row(&self) -> Vec<String> {
-        vec![
-            self.name.clone(),
-            self.key.clone(),
-            self.serial.to_string(),
-            crate::amount::grouped(self.expires_at_height),
-        ]
+        vec![self.name.clone(), self.key.clone(), self.serial.to_string(), grouped(self.expires_at_height)]
     }
 }
 
@@ -81,12 +79,65 @@ impl PlaceJson {
     }
 }
 
+/// Size and fee of a transaction.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CostsJson {
+    vbytes: u64,
+    fee_sat: Option<u64>,
+}
+
+impl From<Costs> for CostsJson {
+    fn from(costs: Costs) -> Self {
+        Self { vbytes: costs.vbytes, fee_sat: costs.fee.map(Amount::to_sat) }
+    }
+}
+
+/// The same through nodes that relay no data output so large.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EnvelopesJson {
+    offer: CostsJson,
+    offer_commit: Option<CostsJson>,
+    answer: CostsJson,
+    answer_commit: Option<CostsJson>,
+    fund_sat: u64,
+    netted_sat: u64,
+}
+
+impl EnvelopesJson {
+    /// In one line.
+    pub fn told(&self) -> String {
+        let of = |costs: CostsJson, commit: Option<CostsJson>| {
+            grouped(costs.vbytes + commit.map_or(0, |commit| commit.vbytes))
+        };
+        let offer = of(self.offer, self.offer_commit);
+        let answer = of(self.answer, self.answer_commit);
+        let netted = sat(Amount::from_sat(self.netted_sat));
+        format!(
+            "through older nodes, in envelopes: {offer}\u{a0}vB, the answer {answer}\u{a0}vB, {netted}\u{a0}netted"
+        )
+    }
+}
+
+impl From<&Quote> for EnvelopesJson {
+    fn from(quote: &Quote) -> Self {
+        Self {
+            offer: quote.offer.into(),
+            offer_commit: quote.offer_commit.map(CostsJson::from),
+            answer: quote.answer.into(),
+            answer_commit: quote.answer_commit.map(CostsJson::from),
+            fund_sat: quote.fund.to_sat(),
+            netted_sat: quote.netted.to_sat(),
+        }
+    }
+}
+
 /// How a message is carried; what does not apply is null.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CarriageJson {
     pub coins: Option<usize>,
     pub bits: Option<u32>,
     pub data_bytes: Option<usize>,
+    pub in_envelope: Option<bool>,
     pub locked_sat: Option<u64>,
     pub timeout_height: Option<u32>,
     pub locked_by: Option<&'static str>,
@@ -98,9 +149,12 @@ impl From<Carriage> for CarriageJson {
             Carriage::Coins { coins, bits } => {
                 Self { coins: Some(coins), bits: Some(bits), ..Self::default() }
             }
-            Carriage::Sealed { bytes } => Self { data_bytes: Some(bytes), ..Self::default() },
-            Carriage::Locked { bytes, amount, timeout, by_exponent } => Self {
+            Carriage::Sealed { bytes, way } => {
+                Self { data_bytes: Some(bytes), in_envelope: Some(way == Way::Envelope), ..Self::default() }
+            }
+            Carriage::Locked { bytes, way, amount, timeout, by_exponent } => Self {
                 data_bytes: Some(bytes),
+                in_envelope: Some(way == Way::Envelope),
                 locked_sat: Some(amount.to_sat()),
                 timeout_height: timeout.map(Height::to_u32),
                 locked_by: Some(if by_exponent { "op-exponent" } else { "hash" }),
@@ -116,6 +170,7 @@ pub struct OfferJson {
     pub txid: String,
     #[serde(flatten)]
     pub place: PlaceJson,
+    pub commit: Option<CostsJson>,
     #[serde(flatten)]
     pub carriage: CarriageJson,
 }
@@ -125,6 +180,7 @@ impl From<&OfferView> for OfferJson {
         Self {
             txid: offer.txid.to_string(),
             place: PlaceJson::new(offer.block, offer.costs),
+            commit: offer.commit.map(CostsJson::from),
             carriage: offer.carriage.into(),
         }
     }
@@ -136,8 +192,18 @@ pub struct AnswerJson {
     pub txid: String,
     #[serde(flatten)]
     pub place: PlaceJson,
+    pub commit: Option<CostsJson>,
     pub paid_back_sat: u64,
     pub data_bytes: Option<usize>,
+    pub in_envelope: Option<bool>,
+}
+
+impl AnswerJson {
+    /// Bytes of the message beside the payment, and where they are.
+    pub fn message(&self) -> Option<(usize, Way)> {
+        let way = if self.in_envelope? { Way::Envelope } else { Way::Output };
+        Some((self.data_bytes?, way))
+    }
 }
 
 impl From<&AnswerView> for AnswerJson {
@@ -145,8 +211,10 @@ impl From<&AnswerView> for AnswerJson {
         Self {
             txid: answer.txid.to_string(),
             place: PlaceJson::new(answer.block, answer.costs),
+            commit: answer.commit.map(CostsJson::from),
             paid_back_sat: answer.paid_back.to_sat(),
-            data_bytes: answer.data,
+            data_bytes: answer.message.map(|(bytes, _)| bytes),
+            in_envelope: answer.message.map(|(_, way)| way == Way::Envelope),
         }
     }
 }
@@ -198,10 +266,12 @@ impl NegotiationJson {
     }
 }
 
-/// What the responder keeps of the price: the answer's fee and what it pays back come out of it.
+/// What the responder keeps of the price: the fees of the answer and of its envelope, and what it pays back, come out of
+/// it.
 pub fn netted(view: &NegotiationView) -> Option<Amount> {
     let answer = view.answer.as_ref()?;
-    view.price.checked_sub(answer.paid_back)?.checked_sub(answer.costs.fee?)
+    let commit = answer.commit.map_or(Some(Amount::ZERO), |commit| commit.fee)?;
+    view.price.checked_sub(commit)?.checked_sub(answer.paid_back)?.checked_sub(answer.costs.fee?)
 }
 
 /// A role's name.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use bitcoin::Amount;
+use keyway_carriers::script::Way;
 use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::negotiation::{NegotiationId, Role};
@@ -37,8 +38,13 @@ pub fn costs(costs: Costs) -> String {
 }
 
 /// What an answer does, by how its offer was carried.
-pub fn collects(carriage: Carriage, form: AnswerForm, paid_back: Amount, data: Option<usize>) -> String {
-    let bytes = grouped(data.unwrap_or_default());
+pub fn collects(
+    carriage: Carriage,
+    form: AnswerForm,
+    paid_back: Amount,
+    message: Option<(usize, Way)>,
+) -> String {
+    let beside = message.map_or_else(String::new, |(bytes, way)| room(bytes, way));
     match (carriage, form) {
         (Carriage::Coins { coins, .. }, AnswerForm::Sequences) => {
             format!("collects the {coins} coins; share and proof ride in their sequence numbers")
@@ -47,10 +53,10 @@ pub fn collects(carriage: Carriage, form: AnswerForm, paid_back: Amount, data: O
             format!("collects the {coins} coins; share and proof ride in {} paid back", sat(paid_back))
         }
         (Carriage::Sealed { .. }, _) => {
-            format!("collects the coin; share and proof ride sealed in {bytes}\u{a0}bytes beside it")
+            format!("collects the coin; share and proof ride sealed in {beside}")
         }
         (Carriage::Locked { .. }, _) => {
-            format!("opens the lock and collects; share and proof ride in {bytes}\u{a0}bytes beside it")
+            format!("opens the lock and collects; share and proof ride in {beside}")
         }
     }
 }
@@ -61,21 +67,34 @@ pub fn spread(carriage: Carriage, price: Amount) -> String {
         Carriage::Coins { coins, bits } => {
             format!("{coins} coins, {bits}\u{a0}bits each, together exactly {}", sat(price))
         }
-        Carriage::Sealed { bytes } => {
-            format!("one coin of {}, the offer sealed in {}\u{a0}bytes beside it", sat(price), grouped(bytes))
+        Carriage::Sealed { bytes, way } => {
+            format!("one coin of {}, the offer sealed in {}", sat(price), room(bytes, way))
         }
-        Carriage::Locked { bytes, amount, timeout, by_exponent } => {
+        Carriage::Locked { bytes, way, amount, timeout, by_exponent } => {
             let until =
                 timeout.map_or_else(String::new, |height| format!(" until block\u{a0}{}", grouped(height)));
             let by = if by_exponent { " by OP_EXPONENT" } else { "" };
             let beside = sat(price.checked_sub(amount).unwrap_or(Amount::ZERO));
-            format!(
-                "{} locked{by}{until}, {beside} beside; the offer in {}\u{a0}bytes",
-                sat(amount),
-                grouped(bytes)
-            )
+            let message = match way {
+                Way::Output => format!("{}\u{a0}bytes", grouped(bytes)),
+                Way::Envelope => room(bytes, way),
+            };
+            format!("{} locked{by}{until}, {beside} beside; the offer in {message}", sat(amount))
         }
     }
+}
+
+/// `97 bytes beside it`.
+fn room(bytes: usize, way: Way) -> String {
+    match way {
+        Way::Output => format!("{}\u{a0}bytes beside it", grouped(bytes)),
+        Way::Envelope => format!("an envelope of {}\u{a0}bytes", grouped(bytes)),
+    }
+}
+
+/// What an envelope costs before it is shown.
+pub fn committed(commit: Option<Costs>) -> String {
+    commit.map_or_else(String::new, |commit| format!(" · its envelope {}", costs(commit)))
 }
 
 /// Where a key stands, in a few words.
@@ -137,16 +156,16 @@ impl Lines {
         self.add("offer", &offer.txid.to_string());
         self.add("", &place(offer.block));
         self.add("", &spread(offer.carriage, price));
-        self.add("", &costs(offer.costs));
+        self.add("", &format!("{}{}", costs(offer.costs), committed(offer.commit)));
     }
 
     fn answer(&mut self, answer: &AnswerView, carriage: Option<Carriage>, form: AnswerForm) {
         self.add("answer", &answer.txid.to_string());
         self.add("", &place(answer.block));
         if let Some(carriage) = carriage {
-            self.add("", &collects(carriage, form, answer.paid_back, answer.data));
+            self.add("", &collects(carriage, form, answer.paid_back, answer.message));
         }
-        self.add("", &costs(answer.costs));
+        self.add("", &format!("{}{}", costs(answer.costs), committed(answer.commit)));
     }
 }
 

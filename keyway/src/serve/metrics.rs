@@ -128,6 +128,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::Moved { .. } => "moved",
         Event::Split(_) => "split",
         Event::RefundSent { .. } => "refund-sent",
+        Event::EnvelopeReturned { .. } => "envelope-returned",
         Event::FeeRaised { .. } => "fee-raised",
         Event::CardRenewed => "card-renewed",
         Event::RosterRead(_) => "roster-read",

@@ -11,6 +11,7 @@
 )]
 
 mod beside_node;
+mod beside_scripts;
 mod busy;
 mod by_hand;
 mod damage;

@@ -144,6 +144,10 @@ impl Ledger for Observed<'_> {
         self.ledger.feerate()
     }
 
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        self.ledger.most_data()
+    }
+
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
         self.ledger.wait(seen, at_most)
     }

@@ -45,6 +45,7 @@ impl State {
         let coins = self.coins_of(tx, txid)?;
         unless(!self.sequences_allow(tx, &coins), "non-BIP68-final")?;
         let fee = self.fee(tx, &coins)?;
+        unless(data_bytes(tx) > self.most_data, "datacarrier")?;
         unless(tx.output.iter().any(is_dust), "dust")?;
         let entry = Entry { txid, vsize: tx.vsize() as u64, tx: Arc::new(tx.clone()), fee };
         unless(fee < fee_at(self.floor, entry.vsize), "min relay fee not met")?;
@@ -144,6 +145,11 @@ fn sum(mut amounts: impl Iterator<Item = Amount>) -> Option<Amount> {
 fn is_standard(output: &TxOut) -> bool {
     let script = &output.script_pubkey;
     script.is_witness_program() || script.is_p2pkh() || script.is_p2sh() || script.is_op_return()
+}
+
+fn data_bytes(tx: &Transaction) -> usize {
+    let data = tx.output.iter().filter(|output| output.script_pubkey.is_op_return());
+    data.map(|output| output.script_pubkey.len()).sum()
 }
 
 fn is_dust(output: &TxOut) -> bool {

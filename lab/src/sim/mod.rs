@@ -24,6 +24,9 @@ use pool::Pool;
 /// Which unmined transactions a block takes.
 pub type Choice<'a> = &'a mut dyn FnMut(&Transaction) -> bool;
 
+/// Bitcoin Core's since version 30.
+const MOST_DATA: usize = 100_000;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Sim {
@@ -40,14 +43,16 @@ struct State {
     floor: FeeRate,
     /// What is said to get a transaction mined soon.
     advice: FeeRate,
+    /// Most bytes of data outputs' scripts that the mempool takes in a transaction.
+    most_data: usize,
 }
 
 impl Sim {
     /// A chain that has its genesis block alone, and no subsidy schedule: each coinbase brings `subsidy`.
     pub fn new(chain: Chain, subsidy: Amount) -> Self {
         let floor = chain.min_relay();
-        let state =
-            State { branch: Branch::new(&chain, subsidy), pool: Pool::default(), floor, advice: floor };
+        let branch = Branch::new(&chain, subsidy);
+        let state = State { branch, pool: Pool::default(), floor, advice: floor, most_data: MOST_DATA };
         Self { chain, state: Mutex::new(state), moved: Condvar::new() }
     }
 
@@ -93,6 +98,11 @@ impl Sim {
     /// Sets what the mempool asks at least, and what is said to get a transaction mined soon.
     pub fn set_fees(&self, floor: FeeRate, advice: FeeRate) {
         self.change(|state| (state.floor, state.advice) = (floor.max(self.chain.min_relay()), advice));
+    }
+
+    /// Takes data outputs of at most so many bytes of script: 83 makes it behave like an older node.
+    pub fn relay_data(&self, most: usize) {
+        self.change(|state| state.most_data = most);
     }
 
     /// The unmined transactions, parents first.
@@ -249,6 +259,10 @@ impl Ledger for Sim {
     fn feerate(&self) -> Result<FeeRate, LedgerError> {
         let state = self.state();
         Ok(state.advice.max(state.floor))
+    }
+
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        Ok(self.state().most_data)
     }
 
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {

@@ -87,6 +87,7 @@ macro_rules! contract_tests {
             c7_3_a_refusal_says_why_and_changes_nothing,
             c7_4_a_check_says_what_a_broadcast_would_and_sends_nothing,
             c7_5_a_transaction_of_a_block_that_left_is_pending_again,
+            c7_6_data_outputs_of_the_size_that_is_said_are_taken_and_larger_ones_are_not,
             c8_pending_transactions_come_parents_first,
             c9_waiting_ends_when_the_tip_moves_or_the_time_is_up,
             c10_several_threads_may_ask_at_once,

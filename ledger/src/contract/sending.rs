@@ -1,6 +1,7 @@
 //! Clauses 7 and 8.
 
-use bitcoin::{Amount, Transaction};
+use bitcoin::script::PushBytesBuf;
+use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 
 use super::{FEE, Free, Harness, fund, pass_on, pay, purse};
 use crate::{BroadcastError, Ledger, Refusal, RefusalKind, Watch};
@@ -110,6 +111,28 @@ pub fn c7_5_a_transaction_of_a_block_that_left_is_pending_again<H: Harness>(harn
     harness.roll_back(1);
     assert!(is_pending(ledger, &tx));
     assert!(is_pending(ledger, &child));
+}
+
+/// Clause 7.6.
+pub fn c7_6_data_outputs_of_the_size_that_is_said_are_taken_and_larger_ones_are_not<H: Harness>(harness: &H) {
+    const LARGEST: usize = 60_000;
+    let funds = fund(harness, 1)[0];
+    let ledger = harness.ledger();
+    let with_data = |script: usize| {
+        let mut tx = pass_on(funds, Free(1));
+        tx.output[0].value -= FEE * 10;
+        let head = if script > 258 { 4 } else { 3 };
+        let data = PushBytesBuf::try_from(vec![7; script - head]).unwrap();
+        let script_pubkey = ScriptBuf::new_op_return(&data);
+        assert_eq!(script_pubkey.len(), script);
+        tx.output.push(TxOut { value: Amount::ZERO, script_pubkey });
+        tx
+    };
+    let most = ledger.most_data().unwrap();
+    ledger.check(&with_data(most.min(LARGEST))).unwrap();
+    if most < LARGEST {
+        refusal(ledger.check(&with_data(most + 1)));
+    }
 }
 
 /// Clause 8.

@@ -240,6 +240,10 @@ impl Ledger for Embedded {
         Ok(self.state()?.enforcing)
     }
 
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        Ok(self.state()?.most_data)
+    }
+
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
         let deadline = Instant::now() + at_most;
         let mut state = self.state()?;

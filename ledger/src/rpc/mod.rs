@@ -291,6 +291,10 @@ impl Ledger for Rpc {
         sending::feerate(self)
     }
 
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        sending::most_data(self)
+    }
+
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
         let deadline = Instant::now() + at_most;
         loop {

@@ -134,6 +134,7 @@ impl TxWithPrevouts {
 pub(super) struct PoolInfo {
     pub(super) mempoolminfee: Coins,
     pub(super) minrelaytxfee: Coins,
+    pub(super) maxdatacarriersize: Option<usize>,
 }
 
 /// `estimatesmartfee`

@@ -77,6 +77,15 @@ fn split(message: &str) -> (String, Option<String>) {
     }
 }
 
+/// What the node relays in data outputs. Bitcoin Core says it since version 30; all before, and Litecoin Core, keep
+/// the old limit unless they were told otherwise, which they do not say.
+pub(super) fn most_data(rpc: &Rpc) -> Result<usize, LedgerError> {
+    const OLD_LIMIT: usize = 83;
+    let pool: reply::PoolInfo =
+        rpc.client()?.call("getmempoolinfo", []).map_err(|error| rpc.failed(error))?;
+    Ok(pool.maxdatacarriersize.unwrap_or(OLD_LIMIT))
+}
+
 /// What gets a transaction mined soon, never under what the node relays.
 pub(super) fn feerate(rpc: &Rpc) -> Result<FeeRate, LedgerError> {
     let client = rpc.client()?;

@@ -185,6 +185,10 @@ impl Ledger for Liar {
         self.fresh.ledger.feerate()
     }
 
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        self.fresh.ledger.most_data()
+    }
+
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
         match self.lie {
             Lie::WakesTooEarly => Ok(seen),

@@ -1,23 +1,27 @@
 //! Answering: collecting an offer's coins in the transaction that carries the answer.
 
-use bitcoin::{FeeRate, Sequence, TxOut};
-use keyway_carriers::script::data;
+use bitcoin::absolute::LockTime;
+use bitcoin::{FeeRate, OutPoint, Sequence, TxOut};
+use keyway_carriers::script::{Way, data, envelope};
 use keyway_carriers::value;
 use keyway_chain::Chain;
 use keyway_ledger::{BroadcastError, Ledger};
 use keyway_protocol::identity::PartyKey;
-use keyway_protocol::message::AnswerForm;
+use keyway_protocol::letter;
+use keyway_protocol::message::{Answer, AnswerForm, Carrier};
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Anchor, OfferPlace, State};
 
+use super::envelope::Commit;
+use super::lockup::Beside;
 use super::offer::{check_enforced, impossible};
 use super::{Event, Party, take_secret};
 use crate::carried::Carried;
 use crate::error::NodeError;
 use crate::reading::{OfferRead, Reader, Reading};
-use crate::store::{Purpose, Record, Sent};
-use crate::wallet::{self, MOST_UNCONFIRMED, Wallet};
+use crate::store::{Envelope, Purpose, Record, Sent};
+use crate::wallet::{self, MOST_UNCONFIRMED, Order, Wallet};
 
 impl Party {
     /// Notes every mined offer of a peer that has no record yet.
@@ -120,55 +124,109 @@ impl Party {
     ) -> Result<Sent, NodeError> {
         self.check_time(offer)?;
         check_enforced(ledger, record.carrier, record.suite)?;
+        let way = self.answer_way(ledger, record)?;
         let mut wallet = self.wallet()?;
-        let (record, sent) = self.store_answer(record, offer, &mut wallet, feerate)?;
+        let (record, mut sent) = self.store_answer(record, offer, way, &mut wallet, feerate)?;
         self.records.insert(record.id, record);
-        match self.dispatch(ledger, &sent) {
-            Ok(()) => {
-                self.history.add_sent(sent.clone());
-                self.note_revealed(&sent)?;
-                Ok(sent)
-            }
-            Err(NodeError::Broadcast { source: BroadcastError::Ledger(error), .. }) => {
-                self.history.add_sent(sent);
-                Err(error.into())
-            }
-            Err(refused) => {
-                self.store.step(|store| store.remove_sent(&sent.txid))?;
-                Err(refused)
-            }
+        let (taken, outcome) = self.dispatch_all(ledger, &sent);
+        let answer = sent.last().cloned().ok_or_else(|| impossible("an answer without a transaction"))?;
+        if let Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) = outcome {
+            let refused = sent.split_off(taken);
+            self.store.step(|store| Self::forget_refused(store, &refused))?;
+        }
+        sent.into_iter().for_each(|sent| self.history.add_sent(sent));
+        match outcome {
+            Ok(()) => self.note_revealed(&answer).map(|()| answer),
+            Err(NodeError::Broadcast { source: BroadcastError::Ledger(error), .. }) => Err(error.into()),
+            Err(refused) => Err(refused),
         }
     }
 
+    /// How the answer gets through the nodes that the ledger speaks for.
+    fn answer_way(&self, ledger: &dyn Ledger, record: &Record) -> Result<Way, NodeError> {
+        let len = Answer::len_of(record.suite, record.carrier);
+        match record.carrier {
+            Carrier::Value => Ok(Way::Output),
+            Carrier::Static => Ok(Way::through(ledger.most_data()?, len + letter::OVERHEAD)),
+            _ => Ok(Way::through(ledger.most_data()?, len)),
+        }
+    }
+
+    /// The commit of its envelope, if that is a new one, and the answer.
     fn store_answer(
         &mut self,
         record: &Record,
         offer: &OfferRead,
+        way: Way,
         wallet: &mut Wallet,
         feerate: FeeRate,
-    ) -> Result<(Record, Sent), NodeError> {
+    ) -> Result<(Record, Vec<Sent>), NodeError> {
         let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?.clone();
         let message = offer.message.as_ref().ok_or(NodeError::NotForUs(record.id))?;
         let locked = self.locked_payment(record, &peer, offer)?;
         let known = self.negotiation_secret(&record.id)?.zip(record.secret_index);
-        let lock_time = self.lock_time(record.carrier);
+        let kept = if way == Way::Envelope { self.kept_envelopes(&record.id)? } else { Vec::new() };
+        let fund = self.unspent_fund(offer);
+        let now = self.lock_time(record.carrier, way);
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
         let own = self.card.permanent().party_ref();
         let (sealing, prekeys, history) = (&self.sealing, &self.prekeys, &self.history);
         let reader = Reader { chain, own, sealing, prekeys, history };
+        let input0 = offer.carried.anchor();
         self.store.step(|store| {
             let (index, secret) = match known {
                 Some((secret, index)) => (index, secret),
                 None => take_secret(store, &record.id)?,
             };
-            let timestamp = lock_time.map_or(0, |at| at.to_consensus_u32());
-            let (bytes, _) = reader.make_answer(record, &peer, &secret, offer, message, timestamp)?;
+            let bytes = |at: Option<LockTime>| {
+                let timestamp = at.map_or(0, |at| at.to_consensus_u32());
+                reader.make_answer(record, &peer, &secret, offer, message, timestamp).map(|(bytes, _)| bytes)
+            };
+            // What was committed to is what is shown, whatever came between.
+            let fits = |(envelope, at): &(Envelope, LockTime)| {
+                let written = bytes(Some(*at)).ok().and_then(|it| envelope::write(own.key, &it).ok());
+                written.as_ref() == Some(&envelope.script)
+            };
+            let kept = kept.into_iter().find(fits);
+            let lock_time = kept.as_ref().map(|(_, at)| *at).or(now);
+            let bytes = bytes(lock_time)?;
+            let (id, at) = (record.id, lock_time.unwrap_or(LockTime::ZERO));
+            let commit = Commit {
+                chain,
+                identity,
+                id,
+                feerate,
+                lock_time: at,
+                input0,
+                fund: fund.clone(),
+                address: &address,
+            };
+            let committed = match (way, &kept) {
+                (Way::Envelope, None) => Some(commit.make(wallet, &bytes)?),
+                _ => None,
+            };
+            let spends_fund = |(outpoint, _): &(OutPoint, TxOut)| {
+                committed.as_ref().is_some_and(|committed| committed.spends(outpoint))
+            };
+            let fund = fund.filter(|fund| !spends_fund(fund));
+            let shown = kept.map(|(kept, _)| kept).or(committed.as_ref().map(|it| it.envelope.clone()));
             let (tx, fee) = match &locked {
-                Some(locked) => locked.collect(identity, &bytes, locked.collecting_fee(feerate))?,
+                Some(locked) => {
+                    let beside = Beside::new(&bytes, fund, shown, lock_time)?;
+                    locked.collect(identity, &beside, locked.collecting_fee(&beside, feerate))?
+                }
                 None => {
-                    let outputs = Outputs::of(&offer.carried, chain, own.key, record, &bytes)?;
-                    let run = offer.carried.collected();
-                    let mut draft = wallet.collect(&run, &outputs.paid, feerate, lock_time, &address)?;
+                    let outputs = Outputs::of(&offer.carried, chain, own.key, record, &bytes, way)?;
+                    let run = offer.carried.collected().into_iter().chain(fund.map(|(outpoint, _)| outpoint));
+                    let run: Vec<OutPoint> = run.collect();
+                    let order = Order {
+                        outputs: &outputs.paid,
+                        feerate,
+                        lock_time,
+                        envelope: shown.as_ref().map(|it| (it.outpoint, &it.script)),
+                        address: &address,
+                    };
+                    let mut draft = wallet.collect(&run, &order)?;
                     for (input, sequence) in draft.tx.input.iter_mut().zip(outputs.sequences) {
                         input.sequence = sequence;
                     }
@@ -178,9 +236,19 @@ impl Party {
             };
             let record = Record { secret_index: Some(index), ..record.clone() };
             store.put_negotiation(&record)?;
-            let sent = store.add_sent(&tx, Purpose::Answer(record.id), fee)?;
-            Ok((record, sent))
+            let commit = committed.map(|committed| committed.store(store)).transpose()?;
+            let answer = store.add_sent(&tx, Purpose::Answer(record.id), fee)?;
+            Ok((record, commit.into_iter().chain([answer]).collect()))
         })
+    }
+
+    /// The coin that came with the offer to pay for an envelope, unless something spent it.
+    fn unspent_fund(&self, offer: &OfferRead) -> Option<(OutPoint, TxOut)> {
+        let outpoint = offer.carried.fund()?;
+        let spent =
+            self.history.spender(&outpoint).is_some() || self.history.unmined_spender(&outpoint).is_some();
+        let coin = self.own_coin(&outpoint)?;
+        (!spent).then_some((outpoint, coin))
     }
 }
 
@@ -198,9 +266,11 @@ impl Outputs {
         author: PartyKey,
         record: &Record,
         bytes: &[u8],
+        way: Way,
     ) -> Result<Self, NodeError> {
         let mut outputs = Self::default();
         match (carried, record.form) {
+            (Carried::Beside(_), _) if way == Way::Envelope => {}
             (Carried::Beside(_), _) => outputs.paid.push(data::write(bytes).map_err(impossible)?),
             (Carried::Run(run), AnswerForm::Sequences) => {
                 outputs.sequences =

@@ -120,7 +120,7 @@ impl Party {
         change.value =
             change.value.checked_sub(more).filter(|rest| *rest >= self.config.chain.dust_p2wpkh())?;
         tx.input.iter_mut().for_each(|input| input.witness.clear());
-        Some(Draft { tx, coins: coins? })
+        Some(Draft { tx, coins: coins?, envelope: None })
     }
 
     /// Spends the change of a transaction so that both together pay enough. `None` if there is none, or too
@@ -154,7 +154,7 @@ impl Party {
             input: vec![input],
             output: vec![TxOut { value: rest, script_pubkey: script }],
         };
-        Some(Draft { tx, coins: vec![change.clone()] })
+        Some(Draft { tx, coins: vec![change.clone()], envelope: None })
     }
 
     /// Signs, stores and sends. `None`, and nothing kept, if the ledger refuses it.
@@ -181,7 +181,7 @@ impl Party {
     }
 
     /// An output that this party alone can spend.
-    fn own_coin(&self, outpoint: &OutPoint) -> Option<TxOut> {
+    pub(super) fn own_coin(&self, outpoint: &OutPoint) -> Option<TxOut> {
         let script = self.key().script();
         let output = self.transaction(&outpoint.txid)?.output.get(usize::try_from(outpoint.vout).ok()?)?;
         (output.script_pubkey == script).then(|| output.clone())

@@ -2,13 +2,12 @@
 //! after it.
 
 use bitcoin::absolute::LockTime;
-use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxIn, TxOut, Weight};
-use keyway_carriers::script::data;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut};
 use keyway_carriers::script::lock::{Lock, Spend, collecting_weight, returning_weight};
+use keyway_carriers::script::{self, data, envelope};
 use keyway_carriers::value::p2wpkh_weight;
-use keyway_chain::Height;
+use keyway_chain::{Chain, Height};
 use keyway_ledger::{BroadcastError, Ledger};
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::IdentitySecret;
@@ -23,8 +22,8 @@ use super::offer::impossible;
 use super::{Event, Party};
 use crate::error::NodeError;
 use crate::reading::{OfferRead, Reading};
-use crate::store::{Purpose, Record, Sent};
-use crate::wallet::PLAIN_SEQUENCE;
+use crate::store::{Envelope, Purpose, Record, Sent};
+use crate::wallet::{self, Draft, PLAIN_SEQUENCE};
 
 /// The fewest blocks before the timeout in which the responder still publishes t.
 const LEAST_MARGIN: u32 = 36;
@@ -44,44 +43,44 @@ pub(super) struct LockedPayment {
     answer_len: usize,
     /// Less than this is dust.
     least: Amount,
+    chain: Chain,
 }
 
 impl LockedPayment {
-    pub(super) fn collecting_fee(&self, feerate: FeeRate) -> Amount {
-        feerate.fee_wu(self.collecting_weight()).unwrap_or(Amount::MAX)
-    }
-
-    fn collecting_weight(&self) -> Weight {
-        p2wpkh_weight(1, 1) + data::weight(self.answer_len) + collecting_weight(self.suite)
+    pub(super) fn collecting_fee(&self, beside: &Beside, feerate: FeeRate) -> Amount {
+        let message = match &beside.message {
+            Riding::Output(output) => output.weight(),
+            Riding::Envelope(_) => envelope::revealing_weight(self.answer_len),
+        };
+        let own = 1 + usize::from(beside.fund.is_some());
+        let weight = p2wpkh_weight(own, 1) + message + collecting_weight(self.suite);
+        feerate.fee_wu(weight).unwrap_or(Amount::MAX)
     }
 
     /// The transaction that publishes t and answers, signed, and its fee.
     pub(super) fn collect(
         &self,
         identity: &IdentitySecret,
-        answer: &[u8],
+        beside: &Beside,
         fee: Amount,
     ) -> Result<(Transaction, Amount), NodeError> {
-        let paid = self.anchor.1.value + self.locked.1.value;
-        let output = self.pay(identity, paid, fee)?;
-        let message = data::write(answer).map_err(impossible)?;
-        let inputs = [self.anchor.0, self.locked.0];
-        let mut tx = unsigned(&inputs, vec![output, message], LockTime::ZERO);
-        let party = identity.party();
-        let mut cache = SighashCache::new(&tx);
-        let digest =
-            cache.p2wpkh_signature_hash(0, &party.script(), self.anchor.1.value, EcdsaSighashType::All);
-        let first = identity.sign_input(digest.map_err(impossible)?);
-        let spent = [self.anchor.1.clone(), self.locked.1.clone()];
-        let spend = Spend { tx: &tx, input: 1, spent: &spent };
-        let collecting = self.lock.collect(spend, identity, &self.first.payment_secret());
-        let witnesses = [
-            Some(bitcoin::Witness::p2wpkh(&first, &party.to_public_key())),
-            Some(collecting.ok_or_else(|| impossible("the lock does not open with its own secret"))?),
-        ];
-        for (input, witness) in tx.input.iter_mut().zip(witnesses.into_iter().flatten()) {
-            input.witness = witness;
+        let mut coins = vec![self.anchor.clone(), self.locked.clone()];
+        coins.extend(beside.fund.clone());
+        let mut outputs = Vec::new();
+        match &beside.message {
+            Riding::Output(output) => outputs.push(output.clone()),
+            Riding::Envelope(shown) => {
+                coins.push((shown.outpoint, envelope::output(&self.chain, &shown.script)));
+            }
         }
+        let paid = coins.iter().map(|(_, coin)| coin.value).sum();
+        outputs.insert(0, self.pay(identity, paid, fee)?);
+        let (inputs, coins): (Vec<OutPoint>, Vec<TxOut>) = coins.into_iter().unzip();
+        let tx = unsigned(&inputs, outputs, beside.lock_time);
+        let spend = Spend { tx: &tx, input: 1, spent: &coins };
+        let opening = self.lock.collect(spend, identity, &self.first.payment_secret());
+        let opening = opening.ok_or_else(|| impossible("the lock does not open with its own secret"))?;
+        let tx = wallet::sign_but(Draft { tx, coins, envelope: beside.script() }, identity, (1, opening))?;
         Ok((tx, fee))
     }
 
@@ -113,7 +112,57 @@ impl LockedPayment {
     }
 }
 
-fn unsigned(inputs: &[OutPoint], output: Vec<TxOut>, lock_time: LockTime) -> Transaction {
+/// What an answer brings beside the payment that it opens.
+pub(super) struct Beside {
+    message: Riding,
+    fund: Option<(OutPoint, TxOut)>,
+    lock_time: LockTime,
+}
+
+enum Riding {
+    Output(TxOut),
+    Envelope(Envelope),
+}
+
+impl Beside {
+    /// `shown` is the envelope that holds these bytes, if they ride in one; `fund` a coin that came for one and is left.
+    pub(super) fn new(
+        bytes: &[u8],
+        fund: Option<(OutPoint, TxOut)>,
+        shown: Option<Envelope>,
+        lock_time: Option<LockTime>,
+    ) -> Result<Self, NodeError> {
+        let message = match shown {
+            Some(shown) => Riding::Envelope(shown),
+            None => Riding::Output(data::write(bytes).map_err(impossible)?),
+        };
+        Ok(Self { message, fund, lock_time: lock_time.unwrap_or(LockTime::ZERO) })
+    }
+
+    /// What an answer of this home brought.
+    fn of(id: NegotiationId, tx: &Transaction, fund: Option<(OutPoint, TxOut)>) -> Result<Self, NodeError> {
+        let output = tx.output.iter().find(|output| output.script_pubkey.is_op_return());
+        let shown = script::envelopes(tx).find_map(|(index, script)| {
+            let outpoint = tx.input.get(index)?.previous_output;
+            Some(Envelope { id, outpoint, script: script.to_owned() })
+        });
+        let message = match (output, shown) {
+            (Some(output), _) => Riding::Output(output.clone()),
+            (None, Some(shown)) => Riding::Envelope(shown),
+            (None, None) => return Err(impossible("an answer without its message")),
+        };
+        Ok(Self { message, fund, lock_time: tx.lock_time })
+    }
+
+    fn script(&self) -> Option<ScriptBuf> {
+        match &self.message {
+            Riding::Output(_) => None,
+            Riding::Envelope(shown) => Some(shown.script.clone()),
+        }
+    }
+}
+
+pub(super) fn unsigned(inputs: &[OutPoint], output: Vec<TxOut>, lock_time: LockTime) -> Transaction {
     let input = |outpoint: &OutPoint| TxIn {
         previous_output: *outpoint,
         sequence: PLAIN_SEQUENCE,
@@ -153,6 +202,7 @@ impl Party {
             anchor: (offer.carried.anchor(), anchored),
             answer_len: Answer::len_of(record.suite, record.carrier),
             least: self.config.chain.dust_p2wpkh(),
+            chain: self.config.chain.clone(),
         }))
     }
 
@@ -262,15 +312,17 @@ impl Party {
         let Some(locked) = self.locked_payment(record, peer, offer)? else { return Ok(None) };
         let wanted = urgent(base, locked.timeout, self.history.tip(), self.margin());
         let most = record.price / 2;
-        let fee = locked.collecting_fee(wanted.min(self.config.fee_ceiling)).min(most);
+        // The third coin is the one that came for an envelope, or the envelope itself, which is none of the wallet's.
+        let third = sent.tx.input.get(2).map(|input| input.previous_output);
+        let fund = third.and_then(|outpoint| Some((outpoint, self.own_coin(&outpoint)?)));
+        let beside = Beside::of(record.id, &sent.tx, fund)?;
+        let fee = locked.collecting_fee(&beside, wanted.min(self.config.fee_ceiling)).min(most);
         // A replacement must pay for its own relay on top.
-        let relay = locked.collecting_fee(self.config.chain.min_relay());
+        let relay = locked.collecting_fee(&beside, self.config.chain.min_relay());
         if fee < sent.fee.checked_add(relay).unwrap_or(Amount::MAX) {
             return Ok(None);
         }
-        let message = sent.tx.output.iter().find_map(|output| data::read(output).ok());
-        let message = message.ok_or_else(|| impossible("an answer without its message"))?;
-        locked.collect(&self.identity, message, fee).map(Some)
+        locked.collect(&self.identity, &beside, fee).map(Some)
     }
 
     fn replace_answer(
@@ -286,7 +338,7 @@ impl Party {
     }
 
     /// Hands a stored transaction that can be made again to the ledger; one that it refuses is forgotten.
-    fn send_stored(
+    pub(super) fn send_stored(
         &mut self,
         ledger: &dyn Ledger,
         sent: Sent,

@@ -1,6 +1,7 @@
 //! One party: its secrets, its peers, its coins and its negotiations, in a home.
 
 mod answer;
+mod envelope;
 mod fees;
 mod lockup;
 mod offer;
@@ -307,7 +308,7 @@ impl Party {
             .in_order()
             .filter(|mined| open(mined.at.height))
             .filter_map(|mined| reader.offer_to_us(mined))
-            .flat_map(|(_, carried, _)| carried.collected())
+            .flat_map(|(_, carried, _)| carried.held())
             .collect()
     }
 

@@ -2,26 +2,27 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid};
-use keyway_carriers::script::data;
 use keyway_carriers::script::lock::{Ends, Lock};
+use keyway_carriers::script::{Way, data};
 use keyway_carriers::value;
 use keyway_chain::{Chain, Height};
 use keyway_ledger::{BroadcastError, Ledger};
 use keyway_protocol::card::{Card, CardRefused, Prekey};
-use keyway_protocol::identity::NegotiationSecret;
+use keyway_protocol::identity::{IdentitySecret, NegotiationSecret};
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::{Context, Draft, NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 
+use super::envelope::Commit;
 use super::quote::{Quote, Terms, anchor_amount};
-use super::{Party, take_secret};
+use super::{Costs, Party, take_secret};
 use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::planted::{self, Bug};
-use crate::store::{Purpose, Record, Sent};
-use crate::wallet::{self, MOST_UNCONFIRMED, Wallet};
+use crate::store::{Purpose, Record, Sent, Store};
+use crate::wallet::{self, MOST_UNCONFIRMED, Order, Wallet};
 
 /// Blocks after which a locked payment can go back, where nothing else is asked for.
 const TIMEOUT: u32 = 144;
@@ -68,6 +69,8 @@ pub struct OfferSent {
     pub vbytes: u64,
     /// What it pays to miners.
     pub fee: Amount,
+    /// The transaction that commits to the envelope, if the message rides in one.
+    pub commit: Option<Costs>,
     /// How the message is carried.
     pub carriage: Carriage,
 }
@@ -77,7 +80,10 @@ struct Plan {
     peer: Card,
     terms: Terms,
     input0: OutPoint,
-    /// nLockTime of a transaction whose message repeats it.
+    way: Way,
+    /// What the responder gets for the envelope of its answer.
+    fund: Amount,
+    /// nLockTime where a message repeats it or a commit shares it.
     lock_time: Option<LockTime>,
     /// The responder's prekey, and when the payment goes back.
     locked: Option<(Vec<u8>, Height)>,
@@ -100,33 +106,44 @@ impl Party {
         self.check_peer(&peer, &request.terms())?;
         check_enforced(ledger, request.carrier, request.suite)?;
         let locked = self.lock_terms(&peer, request)?;
-        let quote = Quote::new(&self.config.chain, feerate, &request.terms())?;
+        let quote = Quote::new(&self.config.chain, feerate, &request.terms(), ledger.most_data()?)?;
         let mut wallet = self.wallet()?;
         let input0 = self.confirmed_coin(&wallet, quote.needed(request.price))?;
-        let lock_time = self.lock_time(request.carrier);
         let carriage = match quote.carriage {
-            Carriage::Locked { bytes, amount, by_exponent, .. } => {
+            Carriage::Locked { bytes, way, amount, by_exponent, .. } => {
                 let timeout = locked.as_ref().map(|(_, timeout)| *timeout);
-                Carriage::Locked { bytes, amount, timeout, by_exponent }
+                Carriage::Locked { bytes, way, amount, timeout, by_exponent }
             }
             other => other,
         };
-        let plan = Plan { peer, terms: request.terms(), input0, lock_time, locked };
+        let way = carriage.way().unwrap_or(Way::Output);
+        let lock_time = self.lock_time(request.carrier, way);
+        let plan = Plan { peer, terms: request.terms(), input0, way, fund: quote.fund, lock_time, locked };
         let (record, sent) = self.store_offer(&plan, &mut wallet, feerate)?;
-        let outcome = self.dispatch(ledger, &sent);
-        match outcome {
-            Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) => {
-                self.forget_offer(&record, &sent)?
-            }
-            Err(_) if planted::is(Bug::ForgottenOnLostReply) => self.forget_offer(&record, &sent)?,
-            _ => {
-                self.history.add_sent(sent.clone());
-                self.records.insert(record.id, record.clone());
-            }
+        self.send_offer(ledger, &record, &sent)?;
+        let costs = |sent: &Sent| Costs { vbytes: sent.tx.vsize() as u64, fee: Some(sent.fee) };
+        let commit = sent.iter().find(|sent| matches!(sent.purpose, Purpose::Commit(_))).map(costs);
+        let offer = sent.last().ok_or_else(|| impossible("an offer without a transaction"))?;
+        let Sent { txid, fee, .. } = *offer;
+        Ok(OfferSent { id: record.id, txid, vbytes: offer.tx.vsize() as u64, fee, commit, carriage })
+    }
+
+    /// The commit first, if there is one, then the offer. One that the ledger refuses is nowhere but here, and
+    /// forgotten; an envelope whose commit it took is taken back.
+    fn send_offer(&mut self, ledger: &dyn Ledger, record: &Record, sent: &[Sent]) -> Result<(), NodeError> {
+        let (taken, outcome) = self.dispatch_all(ledger, sent);
+        let (taken, refused) = match outcome {
+            Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) => sent.split_at(taken),
+            Err(_) if planted::is(Bug::ForgottenOnLostReply) => (&[][..], sent),
+            _ => (sent, &[][..]),
+        };
+        if refused.is_empty() {
+            self.records.insert(record.id, record.clone());
+        } else {
+            self.store.step(|store| forget_offer(store, &record.id, refused))?;
         }
-        outcome?;
-        let Sent { txid, fee, tx, .. } = sent;
-        Ok(OfferSent { id: record.id, txid, vbytes: tx.vsize() as u64, fee, carriage })
+        taken.iter().for_each(|sent| self.history.add_sent(sent.clone()));
+        outcome
     }
 
     fn check_peer(&self, peer: &Card, terms: &Terms) -> Result<(), NodeError> {
@@ -167,10 +184,10 @@ impl Party {
         Ok(Some((found.ok_or_else(no_prekey)?.key.clone(), tip.plus(blocks))))
     }
 
-    /// The nLockTime that a message repeats as its timestamp: the tip's height.
-    pub(super) fn lock_time(&self, carrier: Carrier) -> Option<LockTime> {
+    /// The nLockTime that a message repeats as its timestamp, or a commit shares: the tip's height.
+    pub(super) fn lock_time(&self, carrier: Carrier, way: Way) -> Option<LockTime> {
         let height = LockTime::from_height(self.history.tip().to_u32()).unwrap_or(LockTime::ZERO);
-        (carrier == Carrier::Static).then_some(height)
+        (carrier == Carrier::Static || way == Way::Envelope).then_some(height)
     }
 
     fn confirmed_coin(&self, wallet: &Wallet, needed: Amount) -> Result<OutPoint, NodeError> {
@@ -196,15 +213,28 @@ impl Party {
         plan: &Plan,
         wallet: &mut Wallet,
         feerate: FeeRate,
-    ) -> Result<(Record, Sent), NodeError> {
+    ) -> Result<(Record, Vec<Sent>), NodeError> {
         let Terms { price, suite, carrier, form, .. } = plan.terms;
         let context = self.reader().context(Role::Initiator, &plan.peer, plan.input0, carrier);
         let id = context.id();
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
         self.store.step(|store| {
             let (index, secret) = take_secret(store, &id)?;
-            let outputs = plan.outputs(chain, context, &secret)?;
-            let payment = wallet.pay(plan.input0, &outputs, feerate, plan.lock_time, &address)?;
+            let (outputs, enveloped) = plan.outputs(chain, context, &secret)?;
+            let committed = match &enveloped {
+                Some(message) => {
+                    Some(plan.commit(chain, identity, id, feerate, &address).make(wallet, message)?)
+                }
+                None => None,
+            };
+            let order = Order {
+                outputs: &outputs,
+                feerate,
+                lock_time: plan.lock_time,
+                envelope: committed.as_ref().map(|it| (it.envelope.outpoint, &it.envelope.script)),
+                address: &address,
+            };
+            let payment = wallet.pay(plan.input0, &order)?;
             let fee = payment.fee();
             let tx = wallet::sign(payment, identity)?;
             let record = Record {
@@ -223,8 +253,9 @@ impl Party {
                 settled: None,
             };
             store.put_negotiation(&record)?;
-            let sent = store.add_sent(&tx, Purpose::Offer(id), fee)?;
-            Ok((record, sent))
+            let commit = committed.map(|committed| committed.store(store)).transpose()?;
+            let offer = store.add_sent(&tx, Purpose::Offer(id), fee)?;
+            Ok((record, commit.into_iter().chain([offer]).collect()))
         })
     }
 
@@ -233,30 +264,49 @@ impl Party {
         let what = sent.purpose.name();
         ledger.broadcast(&sent.tx).map(drop).map_err(|source| NodeError::Broadcast { what, source })
     }
+}
 
-    /// A refused offer is nowhere but here: its coins are free again.
-    fn forget_offer(&mut self, record: &Record, sent: &Sent) -> Result<(), NodeError> {
-        self.store.step(|store| {
-            store.remove_sent(&sent.txid)?;
-            store.remove_negotiation(&record.id)?;
-            store.erase_secret(&super::negotiation_secret_name(&record.id))
-        })
-    }
+/// Forgets an offer that went nowhere, so that its coins are free again; inside a step of the store.
+pub(super) fn forget_offer(store: &Store, id: &NegotiationId, refused: &[Sent]) -> Result<(), NodeError> {
+    Party::forget_refused(store, refused)?;
+    store.remove_negotiation(id)?;
+    store.erase_secret(&super::negotiation_secret_name(id))
 }
 
 impl Plan {
-    /// The outputs that pay the peer and carry the offer.
+    /// The outputs that pay the peer and carry the offer; its bytes, where they ride in an envelope.
     fn outputs(
         &self,
         chain: &Chain,
         context: Context,
         secret: &NegotiationSecret,
-    ) -> Result<Vec<TxOut>, NodeError> {
-        match &self.locked {
-            Some((prekey, timeout)) => self.locked_outputs(chain, context, secret, prekey, *timeout),
-            None if self.terms.carrier == Carrier::Value => self.run(chain, context, secret),
-            None => self.sealed_outputs(context, secret),
+    ) -> Result<(Vec<TxOut>, Option<Vec<u8>>), NodeError> {
+        let (mut outputs, message) = match &self.locked {
+            Some((prekey, timeout)) => self.locked_outputs(chain, context, secret, prekey, *timeout)?,
+            None if self.terms.carrier == Carrier::Value => {
+                return Ok((self.run(chain, context, secret)?, None));
+            }
+            None => self.sealed_outputs(context, secret)?,
+        };
+        if self.way == Way::Output {
+            outputs.insert(1, data::write(&message).map_err(impossible)?);
+            return Ok((outputs, None));
         }
+        outputs.insert(1, self.pays(self.fund));
+        Ok((outputs, Some(message)))
+    }
+
+    /// What commits to an envelope of this offer.
+    fn commit<'a>(
+        &self,
+        chain: &'a Chain,
+        identity: &'a IdentitySecret,
+        id: NegotiationId,
+        feerate: FeeRate,
+        address: &'a str,
+    ) -> Commit<'a> {
+        let lock_time = self.lock_time.unwrap_or(LockTime::ZERO);
+        Commit { chain, identity, id, feerate, lock_time, input0: self.input0, fund: None, address }
     }
 
     fn run(
@@ -272,14 +322,20 @@ impl Plan {
         value::run::write(&binding, &draft.offer().to_bytes(), price).map_err(impossible)
     }
 
-    fn sealed_outputs(&self, context: Context, secret: &NegotiationSecret) -> Result<Vec<TxOut>, NodeError> {
+    /// The anchor, and the message.
+    fn sealed_outputs(
+        &self,
+        context: Context,
+        secret: &NegotiationSecret,
+    ) -> Result<(Vec<TxOut>, Vec<u8>), NodeError> {
         let timestamp = self.lock_time.map_or(0, |at| at.to_consensus_u32());
         let draft = Draft::dated(context, self.terms.suite, timestamp, secret);
         let sealed = draft.sealed(&self.peer.permanent().sealing, secret);
         let sealed = sealed.map_err(|error| self.bad_key(&error))?;
-        Ok(vec![self.pays(self.terms.price), data::write(&sealed).map_err(impossible)?])
+        Ok((vec![self.pays(self.left(&[self.fund]))], sealed))
     }
 
+    /// The anchor and the lock, and the message.
     fn locked_outputs(
         &self,
         chain: &Chain,
@@ -287,7 +343,7 @@ impl Plan {
         secret: &NegotiationSecret,
         prekey: &[u8],
         timeout: Height,
-    ) -> Result<Vec<TxOut>, NodeError> {
+    ) -> Result<(Vec<TxOut>, Vec<u8>), NodeError> {
         let draft = Draft::to_prekey(context, self.terms.suite, prekey, timeout, secret);
         let draft = draft.map_err(|error| self.bad_key(&error))?;
         let first = draft.first().ok_or_else(|| impossible("an offer without a first secret"))?;
@@ -295,9 +351,14 @@ impl Plan {
         let condition = first.condition(draft.offer()).map_err(impossible)?;
         let lock = Lock::new(&ends, condition).map_err(impossible)?;
         let anchor = anchor_amount(chain);
-        let amount = self.terms.price.checked_sub(anchor).unwrap_or(Amount::ZERO);
-        let message = data::write(&draft.offer().to_bytes()).map_err(impossible)?;
-        Ok(vec![self.pays(anchor), message, lock.output(amount)])
+        let amount = self.left(&[anchor, self.fund]);
+        Ok((vec![self.pays(anchor), lock.output(amount)], draft.offer().to_bytes()))
+    }
+
+    /// What is left of the price.
+    fn left(&self, taken: &[Amount]) -> Amount {
+        let left = taken.iter().try_fold(self.terms.price, |left, amount| left.checked_sub(*amount));
+        left.unwrap_or(Amount::ZERO)
     }
 
     fn pays(&self, value: Amount) -> TxOut {

@@ -1,7 +1,7 @@
 //! What a negotiation costs, before anything is paid.
 
 use bitcoin::{Amount, FeeRate, Weight};
-use keyway_carriers::script::{data, lock};
+use keyway_carriers::script::{Way, data, envelope, lock};
 use keyway_carriers::value::{self, Layout, MessageLen, p2wpkh_weight};
 use keyway_chain::Chain;
 use keyway_protocol::letter;
@@ -9,6 +9,7 @@ use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer};
 use keyway_protocol::suite::Suite;
 
 use super::Costs;
+use super::envelope::{commit_weight, fund_amount, own_commit_weight};
 use crate::carried::Carriage;
 use crate::error::NodeError;
 
@@ -35,8 +36,14 @@ pub struct Quote {
     pub carriage: Carriage,
     /// The offer's transaction.
     pub offer: Costs,
+    /// The transaction that commits to the offer, if that rides in an envelope; the envelope's own amount comes back.
+    pub offer_commit: Option<Costs>,
     /// The answer's transaction.
     pub answer: Costs,
+    /// The transaction that commits to the answer, if that rides in an envelope.
+    pub answer_commit: Option<Costs>,
+    /// What the responder is given, of the price, for that.
+    pub fund: Amount,
     /// What the answer pays back to the initiator.
     pub paid_back: Amount,
     /// What the responder keeps of the price.
@@ -53,31 +60,75 @@ pub(super) fn anchor_amount(chain: &Chain) -> Amount {
 }
 
 impl Quote {
-    /// What negotiating so costs at that feerate.
+    /// What negotiating so costs at that feerate, through nodes that relay data outputs of at most `most_data` bytes
+    /// of script.
     ///
     /// # Errors
     /// If the price is too low for the carrier, or the suite too large.
-    pub fn new(chain: &Chain, feerate: FeeRate, terms: &Terms) -> Result<Self, NodeError> {
+    pub fn new(chain: &Chain, feerate: FeeRate, terms: &Terms, most_data: usize) -> Result<Self, NodeError> {
+        let through = Through { chain, feerate, most_data };
         let sizes = match terms.carrier {
             Carrier::Value => in_amounts(chain, terms)?,
-            Carrier::Dynamic => Sizes::locked(chain, terms),
-            _ => Sizes::sealed(chain, terms),
+            Carrier::Dynamic => Sizes::locked(&through, terms),
+            _ => Sizes::sealed(&through, terms),
         };
         let [offer, answer] = [sizes.offer, sizes.answer].map(|weight| costs(feerate, weight));
         let refund = sizes.refund.map(|weight| costs(feerate, weight));
-        let taken = [answer.fee.unwrap_or(Amount::MAX), sizes.paid_back, sizes.least_kept];
+        let fee_of = |costs: Option<Costs>| costs.map_or(Amount::ZERO, |it| it.fee.unwrap_or(Amount::MAX));
+        let [offer_commit, answer_commit] = sizes.committed;
+        let offer_commit = offer_commit.then(|| costs(feerate, own_commit_weight()));
+        let answer_commit = answer_commit.then(|| costs(feerate, commit_weight()));
+        let taken = [fee_of(Some(answer)), fee_of(answer_commit), sizes.paid_back, sizes.least_kept];
         let least = taken.into_iter().try_fold(Amount::ZERO, Amount::checked_add).unwrap_or(Amount::MAX);
         if least >= terms.price {
             return Err(too_little(terms, least, sizes.carriage));
         }
         let netted = terms.price - (least - sizes.least_kept);
-        let Sizes { carriage, paid_back, padding, .. } = sizes;
-        Ok(Self { carriage, offer, answer, paid_back, netted, refund, padding })
+        let Sizes { carriage, paid_back, fund, padding, .. } = sizes;
+        Ok(Self {
+            carriage,
+            offer,
+            offer_commit,
+            answer,
+            answer_commit,
+            fund,
+            paid_back,
+            netted,
+            refund,
+            padding,
+        })
     }
 
-    /// What the initiator needs: price and fee.
+    /// What the initiator needs: price and fees.
     pub fn needed(&self, price: Amount) -> Amount {
-        price.checked_add(self.offer.fee.unwrap_or(Amount::MAX)).unwrap_or(Amount::MAX)
+        let fees = [Some(self.offer), self.offer_commit].into_iter().flatten();
+        let mut fees = fees.map(|costs| costs.fee.unwrap_or(Amount::MAX));
+        fees.try_fold(price, Amount::checked_add).unwrap_or(Amount::MAX)
+    }
+}
+
+/// Which nodes carry the messages, at what feerate.
+struct Through<'a> {
+    chain: &'a Chain,
+    feerate: FeeRate,
+    most_data: usize,
+}
+
+impl Through<'_> {
+    /// What so many bytes add to a transaction, and where they are.
+    fn message(&self, bytes: usize) -> (Way, Weight) {
+        match Way::through(self.most_data, bytes) {
+            Way::Output => (Way::Output, data::weight(bytes)),
+            Way::Envelope => (Way::Envelope, envelope::revealing_weight(bytes)),
+        }
+    }
+
+    /// The second output to the responder, beside an offer that rides so.
+    fn fund(&self, offer: Way) -> (Amount, usize) {
+        match offer {
+            Way::Output => (Amount::ZERO, 0),
+            Way::Envelope => (fund_amount(self.chain, self.feerate), 1),
+        }
     }
 }
 
@@ -86,6 +137,9 @@ struct Sizes {
     carriage: Carriage,
     offer: Weight,
     answer: Weight,
+    /// Whether they ride in envelopes.
+    committed: [bool; 2],
+    fund: Amount,
     refund: Option<Weight>,
     padding: usize,
     paid_back: Amount,
@@ -94,36 +148,50 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn sealed(chain: &Chain, terms: &Terms) -> Self {
-        let len = Offer::len_of(terms.suite, terms.carrier) + letter::OVERHEAD;
+    fn sealed(through: &Through<'_>, terms: &Terms) -> Self {
+        let bytes = Offer::len_of(terms.suite, terms.carrier) + letter::OVERHEAD;
         let answer = Answer::len_of(terms.suite, terms.carrier) + letter::OVERHEAD;
+        let ((way, offer), (back, answer)) = (through.message(bytes), through.message(answer));
+        let (fund, funds) = through.fund(way);
         Self {
-            carriage: Carriage::Sealed { bytes: len },
-            offer: p2wpkh_weight(1, 2) + data::weight(len),
-            answer: p2wpkh_weight(1, 1) + data::weight(answer),
+            carriage: Carriage::Sealed { bytes, way },
+            offer: p2wpkh_weight(1, 2 + funds) + offer,
+            answer: p2wpkh_weight(1 + spare(funds, back), 1) + answer,
+            committed: [way, back].map(|way| way == Way::Envelope),
+            fund,
             refund: None,
             padding: 0,
             paid_back: Amount::ZERO,
-            least_kept: chain.dust_p2wpkh(),
+            least_kept: through.chain.dust_p2wpkh() + fund,
         }
     }
 
-    fn locked(chain: &Chain, terms: &Terms) -> Self {
+    fn locked(through: &Through<'_>, terms: &Terms) -> Self {
         const LOCK_OUTPUT: Weight = Weight::from_wu(4 * (8 + 1 + 34));
-        let len = Offer::len_of(terms.suite, terms.carrier);
-        let answer = data::weight(Answer::len_of(terms.suite, terms.carrier));
+        let bytes = Offer::len_of(terms.suite, terms.carrier);
+        let answer = Answer::len_of(terms.suite, terms.carrier);
+        let ((way, offer), (back, answer)) = (through.message(bytes), through.message(answer));
+        let (fund, funds) = through.fund(way);
+        let beside = anchor_amount(through.chain) + fund;
+        let amount = terms.price.checked_sub(beside).unwrap_or(Amount::ZERO);
         let by_exponent = terms.suite.locks_by_exponent();
-        let amount = terms.price.checked_sub(anchor_amount(chain)).unwrap_or(Amount::ZERO);
         Self {
-            carriage: Carriage::Locked { bytes: len, amount, timeout: None, by_exponent },
-            offer: p2wpkh_weight(1, 2) + data::weight(len) + LOCK_OUTPUT,
-            answer: p2wpkh_weight(1, 1) + answer + lock::collecting_weight(terms.suite),
+            carriage: Carriage::Locked { bytes, way, amount, timeout: None, by_exponent },
+            offer: p2wpkh_weight(1, 2 + funds) + offer + LOCK_OUTPUT,
+            answer: p2wpkh_weight(1 + spare(funds, back), 1) + answer + lock::collecting_weight(terms.suite),
+            committed: [way, back].map(|way| way == Way::Envelope),
+            fund,
             refund: Some(p2wpkh_weight(0, 1) + lock::returning_weight(terms.suite)),
             padding: lock::padding(terms.suite),
             paid_back: Amount::ZERO,
-            least_kept: anchor_amount(chain) * 2,
+            least_kept: anchor_amount(through.chain) * 2 + fund,
         }
     }
+}
+
+/// Coins given for an envelope that the answer collects itself, since it needs none.
+fn spare(funds: usize, answer: Way) -> usize {
+    if answer == Way::Output { funds } else { 0 }
 }
 
 fn in_amounts(chain: &Chain, terms: &Terms) -> Result<Sizes, NodeError> {
@@ -143,6 +211,8 @@ fn in_amounts(chain: &Chain, terms: &Terms) -> Result<Sizes, NodeError> {
         carriage: Carriage::Coins { coins: layout.outputs(), bits: layout.bits().get() },
         offer: layout.paying_weight(1, 1),
         answer: layout.collecting_weight(0, outputs),
+        committed: [false; 2],
+        fund: Amount::ZERO,
         refund: None,
         padding: 0,
         paid_back,

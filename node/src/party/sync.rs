@@ -59,6 +59,13 @@ pub enum Event {
         /// The transaction that takes it back.
         txid: Txid,
     },
+    /// An envelope that no message will show is on its way back.
+    EnvelopeReturned {
+        /// The negotiation.
+        id: NegotiationId,
+        /// The transaction that takes it back.
+        txid: Txid,
+    },
     /// An answer was replaced by one that pays more to miners.
     FeeRaised {
         /// The negotiation.
@@ -133,6 +140,7 @@ impl Party {
         self.answer_due(ledger, &readings, &mut synced.events)?;
         self.refund_due(ledger, &readings, &mut synced.events)?;
         self.raise_fees(ledger, &readings, &mut synced.events)?;
+        self.tend_envelopes(ledger, &readings, &mut synced.events)?;
         let readings = self.readings()?;
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;
@@ -264,9 +272,13 @@ impl Party {
                 Err(BroadcastError::Refused(refusal)) => {
                     let missing = refusal.kind() == RefusalKind::MissingInputs;
                     self.history.set_missing_inputs(sent.txid, missing);
+                    if self.gave_up(&sent, &refusal)? {
+                        events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
+                        continue;
+                    }
                     // An answer whose offer left the chain, or a split whose coin did: both are made anew when
                     // there is cause. An offer stays, for its price and peer are the user's decision.
-                    let remade = !matches!(sent.purpose, Purpose::Offer(_));
+                    let remade = !self.is_for_an_offer(&sent);
                     if remade && matches!(refusal.kind(), RefusalKind::MissingInputs | RefusalKind::Conflict)
                     {
                         self.store.step(|store| store.remove_sent(&sent.txid))?;

@@ -1,7 +1,7 @@
 //! What a person or a program may see of a party.
 
-use bitcoin::{Amount, Txid};
-use keyway_carriers::script::data;
+use bitcoin::{Amount, Transaction, Txid};
+use keyway_carriers::script::{self, Way, data, envelope};
 use keyway_chain::{BlockRef, Depth};
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
@@ -35,6 +35,8 @@ pub struct OfferView {
     pub block: Option<Block>,
     /// Size and fee.
     pub costs: Costs,
+    /// The transaction that committed to its envelope, where it rides in one and this home knows it.
+    pub commit: Option<Costs>,
     /// How its message is carried.
     pub carriage: Carriage,
 }
@@ -48,10 +50,12 @@ pub struct AnswerView {
     pub block: Option<Block>,
     /// Size and fee.
     pub costs: Costs,
+    /// The transaction that committed to its envelope, where it rides in one and this home knows it.
+    pub commit: Option<Costs>,
     /// What it pays back to the initiator, where the answer rides in amounts.
     pub paid_back: Amount,
-    /// Bytes of its data output, where the answer rides in one.
-    pub data: Option<usize>,
+    /// Bytes of the message and where they are, where it rides beside the payment.
+    pub message: Option<(usize, Way)>,
 }
 
 /// One negotiation.
@@ -180,6 +184,7 @@ impl Party {
             txid: offer.txid,
             block: offer.at.and_then(|at| self.history.block(at.height)),
             costs: self.costs(&offer.txid)?,
+            commit: self.transaction(&offer.txid).and_then(|tx| self.commit_costs(tx)),
             carriage: offer.carried.carriage(offer.timeout()),
         })
     }
@@ -198,12 +203,19 @@ impl Party {
             txid: answer.txid,
             block: answer.at.and_then(|at| self.history.block(at.height)),
             costs: self.costs(&answer.txid)?,
+            commit: self.commit_costs(tx),
             paid_back: total(back),
-            data: tx.output.iter().find_map(|output| data::read(output).ok()).map(<[u8]>::len),
+            message: message_of(tx),
         })
     }
 
-    pub(super) fn transaction(&self, txid: &Txid) -> Option<&bitcoin::Transaction> {
+    /// Size and fee of the transaction that made the envelope that `tx` shows.
+    fn commit_costs(&self, tx: &Transaction) -> Option<Costs> {
+        let (index, _) = script::envelopes(tx).next()?;
+        self.costs(&tx.input.get(index)?.previous_output.txid)
+    }
+
+    pub(super) fn transaction(&self, txid: &Txid) -> Option<&Transaction> {
         let mined = self.history.mined(txid).map(|mined| mined.tx.as_ref());
         mined.or_else(|| self.history.sent().find(|sent| sent.txid == *txid).map(|sent| sent.tx.as_ref()))
     }
@@ -223,4 +235,12 @@ impl Party {
         let fee = spent.and_then(|coins| total(coins.into_iter()).checked_sub(paid));
         Some(Costs { vbytes: tx.vsize() as u64, fee })
     }
+}
+
+/// Bytes of the message that rides beside a payment, and where they are.
+fn message_of(tx: &Transaction) -> Option<(usize, Way)> {
+    let in_output = tx.output.iter().find_map(|output| data::read(output).ok());
+    let in_envelope = || script::envelopes(tx).find_map(|(_, script)| envelope::open(script));
+    let in_output = in_output.map(|bytes| (bytes.len(), Way::Output));
+    in_output.or_else(|| in_envelope().map(|(_, bytes)| (bytes.len(), Way::Envelope)))
 }

@@ -160,7 +160,7 @@ impl Reader<'_> {
         let collected = offer.carried.collected();
         let (Record { suite, form, .. }, initiator) = (case.record, case.context.initiator.key);
         match (&offer.carried, form) {
-            (Carried::Beside(_), _) => Ok(script::read_answer(&authored, &collected)?),
+            (Carried::Beside(_), _) => Ok(script::read_answer(self.chain, &authored, &collected)?.bytes),
             (Carried::Run(_), AnswerForm::Sequences) => {
                 Ok(value::sequences::read(&authored, &collected, answer_len(*suite)?)?)
             }

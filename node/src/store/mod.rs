@@ -6,6 +6,7 @@
 //! opened ([`digest`]).
 
 mod digest;
+mod envelopes;
 mod rows;
 mod vault;
 
@@ -15,6 +16,7 @@ use keyway_protocol::secret::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use zeroize::Zeroizing;
 
+pub(crate) use envelopes::Envelope;
 pub use rows::{Purpose, Record, Sent, Settled};
 pub use vault::Unlock;
 use vault::{Lock, Vault};

@@ -32,6 +32,10 @@ pub enum Purpose {
     Split,
     /// It takes back the locked payment of a negotiation's offer.
     Refund(NegotiationId),
+    /// It pays to the envelope that a message of a negotiation rides in.
+    Commit(NegotiationId),
+    /// It takes an envelope back that no message will show.
+    TakeBack(NegotiationId),
 }
 
 impl Purpose {
@@ -42,14 +46,18 @@ impl Purpose {
             Self::Answer(_) => "answer",
             Self::Split => "split",
             Self::Refund(_) => "refund",
+            Self::Commit(_) => "envelope",
+            Self::TakeBack(_) => "return of an envelope",
         }
     }
 
     /// The negotiation it belongs to.
     pub fn negotiation(self) -> Option<NegotiationId> {
         match self {
-            Self::Offer(id) | Self::Answer(id) | Self::Refund(id) => Some(id),
             Self::Split => None,
+            Self::Offer(id) | Self::Answer(id) | Self::Refund(id) | Self::Commit(id) | Self::TakeBack(id) => {
+                Some(id)
+            }
         }
     }
 
@@ -59,6 +67,8 @@ impl Purpose {
             Self::Answer(_) => 1,
             Self::Split => 2,
             Self::Refund(_) => 3,
+            Self::Commit(_) => 4,
+            Self::TakeBack(_) => 5,
         }
     }
 }
@@ -271,6 +281,8 @@ impl Store {
                 (1, Some(id)) => Some(Purpose::Answer(id)),
                 (2, None) => Some(Purpose::Split),
                 (3, Some(id)) => Some(Purpose::Refund(id)),
+                (4, Some(id)) => Some(Purpose::Commit(id)),
+                (5, Some(id)) => Some(Purpose::TakeBack(id)),
                 _ => None,
             };
             let fee = Amount::from_sat(row.get(4)?);

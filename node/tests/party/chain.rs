@@ -118,7 +118,7 @@ fn a_message_of_a_block_that_the_receiver_has_not_seen_yet_says_that_it_is_behin
 #[test]
 fn an_offer_that_did_not_come_through_is_kept_over_a_restart_and_sent_by_the_next_sync() {
     let mut world = World::new();
-    let refused = world.car.offer(&Deaf(&world.ledger), &request(PRICE)).unwrap_err();
+    let refused = world.car.offer(&deaf(&world.ledger), &request(PRICE)).unwrap_err();
     assert_eq!(refused.kind(), Kind::Ledger, "{refused}");
     world.restart_car();
     let id = world.car.negotiations().unwrap()[0].id;
@@ -136,7 +136,7 @@ fn an_answer_that_did_not_come_through_is_sent_by_the_next_sync_and_is_the_same_
     let mut world = World::new();
     let id = world.offer().id;
     world.mine(1);
-    world.charger.sync(&Deaf(&world.ledger), &mut |_| ()).unwrap_err();
+    world.charger.sync(&deaf(&world.ledger), &mut |_| ()).unwrap_err();
     let stored = world.view(&world.charger, id).answer.unwrap().txid;
     world.sync();
     world.mine_and_sync(2);

@@ -138,7 +138,7 @@ fn where_nobody_enforces_it_neither_side_uses_such_a_lock() {
     // The charger sees the same chain through a node that does not enforce it: it does not publish t.
     let mut world = World::enforcing();
     offered(&mut world, &by_exponent(Suite::Ffdhe2048));
-    let synced = world.charger.sync(&Deaf(&world.ledger), &mut |_| ()).unwrap();
+    let synced = world.charger.sync(&deaf(&world.ledger), &mut |_| ()).unwrap();
     assert!(reason_not_answered(&synced.events).contains("nobody here enforces"), "{synced:?}");
     assert_eq!(world.charger.status().unwrap().unmined, 0);
 }

@@ -339,7 +339,7 @@ fn killed_before_the_answer_went_out_the_charger_sends_it_after_the_restart_if_t
         let mut world = World::new();
         let sent = offered(&mut world, &over(Carrier::Dynamic));
         // Everything is stored, and the ledger never gets the answer.
-        let deaf = Deaf(&world.ledger);
+        let deaf = deaf(&world.ledger);
         world.charger.sync(&deaf, &mut |_| ()).unwrap_err();
         world.restart_charger();
         mine_empty(&mut world, blocks);
@@ -353,7 +353,7 @@ fn killed_before_the_refund_went_out_the_car_sends_it_after_the_restart() {
     let mut world = World::new();
     let sent = offered(&mut world, &over(Carrier::Dynamic));
     world.mine(150);
-    let deaf = Deaf(&world.ledger);
+    let deaf = deaf(&world.ledger);
     world.car.sync(&deaf, &mut |_| ()).unwrap_err();
     world.restart_car();
     world.sync();
@@ -374,19 +374,4 @@ fn a_reorganisation_that_takes_the_answer_back_leaves_it_to_be_mined_again() {
     assert_eq!(world.state(&world.car, sent.id), State::Answered);
     world.mine_and_sync(2);
     assert_eq!(world.state(&world.car, sent.id), State::Active);
-}
-
-#[test]
-fn through_a_node_that_relays_83_bytes_only_the_short_suite_over_the_dynamic_carrier_goes() {
-    let mut world = World::new();
-    world.ledger.relay_data(83).unwrap();
-    for request in [over(Carrier::Static), over(Carrier::Dynamic)] {
-        let refused = world.car.offer(&world.ledger, &request).unwrap_err();
-        assert!(refused.to_string().contains("datacarrier"), "{refused}");
-        assert!(world.car.negotiations().unwrap().is_empty(), "nothing is kept of it");
-    }
-    let sent = offered(&mut world, &OfferRequest { suite: Suite::X25519, ..over(Carrier::Dynamic) });
-    world.sync();
-    world.mine_and_sync(2);
-    assert_eq!(world.state(&world.charger, sent.id), State::Active);
 }

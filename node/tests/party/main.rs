@@ -5,6 +5,7 @@
 
 mod attacks;
 mod chain;
+mod enveloped;
 mod exponent;
 mod home;
 mod introduced;

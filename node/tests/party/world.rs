@@ -155,10 +155,24 @@ fn restart(side: &mut Party, dir: &Path, ledger: &dyn Ledger) {
     std::fs::remove_dir_all(dir.join("spare")).unwrap();
 }
 
-/// A ledger whose backend is lost whenever something is to be sent.
-pub struct Deaf<'a>(pub &'a Embedded);
+/// What becomes of a transaction that is to be sent; `None` if the ledger itself says it.
+pub type Fate = fn(&Transaction) -> Option<BroadcastError>;
 
-impl Ledger for Deaf<'_> {
+/// A ledger that fails to send some transactions.
+pub struct Hindered<'a>(pub &'a Embedded, pub Fate);
+
+/// One whose backend is lost whenever something is to be sent.
+pub fn deaf(ledger: &Embedded) -> Hindered<'_> {
+    Hindered(ledger, |_| Some(hung_up()))
+}
+
+/// A backend that is lost.
+pub fn hung_up() -> BroadcastError {
+    let (backend, reason) = ("a node".to_owned(), "it hung up".to_owned());
+    LedgerError::Unreachable { backend, reason }.into()
+}
+
+impl Ledger for Hindered<'_> {
     fn chain(&self) -> &Chain {
         self.0.chain()
     }
@@ -183,9 +197,8 @@ impl Ledger for Deaf<'_> {
         self.0.coin(outpoint)
     }
 
-    fn broadcast(&self, _: &Transaction) -> Result<Txid, BroadcastError> {
-        let (backend, reason) = ("a node".to_owned(), "it hung up".to_owned());
-        Err(LedgerError::Unreachable { backend, reason }.into())
+    fn broadcast(&self, tx: &Transaction) -> Result<Txid, BroadcastError> {
+        (self.1)(tx).map_or_else(|| self.0.broadcast(tx), Err)
     }
 
     fn check(&self, tx: &Transaction) -> Result<(), BroadcastError> {
@@ -202,6 +215,10 @@ impl Ledger for Deaf<'_> {
 
     fn feerate(&self) -> Result<FeeRate, LedgerError> {
         self.0.feerate()
+    }
+
+    fn most_data(&self) -> Result<usize, LedgerError> {
+        self.0.most_data()
     }
 
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {
