@@ -19,6 +19,8 @@ pub enum Step {
 /// What is to happen to a process, counted in steps from now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
+    /// It is counted from the first broadcast on: what follows a broadcast is short, and seldom hit otherwise.
+    pub after_broadcast: bool,
     /// So many steps from now it dies.
     pub dies_in: Option<u64>,
     /// So many steps from now one step fails.
@@ -39,6 +41,8 @@ pub struct Fuse {
 struct State {
     plan: Plan,
     steps: u64,
+    /// The step from which the plan counts.
+    since: Option<u64>,
     dead: bool,
     /// The step in which it died is the present one.
     dying: bool,
@@ -47,7 +51,15 @@ struct State {
 impl Fuse {
     /// A process that lives, and what is to happen to it.
     pub fn set(&self, plan: Plan) {
-        *self.state() = State { plan, ..State::default() };
+        let since = (!plan.after_broadcast).then_some(0);
+        *self.state() = State { plan, since, ..State::default() };
+    }
+
+    /// The next step is a broadcast.
+    pub fn broadcasts(&self) {
+        let mut state = self.state();
+        let now = state.steps;
+        state.since.get_or_insert(now);
     }
 
     /// Steps since the last [`Fuse::set`].
@@ -68,13 +80,13 @@ impl Fuse {
     /// One step.
     pub fn step(&self) -> Step {
         let mut state = self.state();
-        let now = state.steps;
+        let now = state.since.map(|since| state.steps - since);
         state.steps += 1;
-        state.dying = state.plan.dies_in == Some(now);
+        state.dying = now.is_some() && state.plan.dies_in == now;
         state.dead |= state.dying;
         match () {
             () if state.dead => Step::Dead,
-            () if state.plan.fails_in == Some(now) => Step::Fail,
+            () if now.is_some() && state.plan.fails_in == now => Step::Fail,
             () => Step::Go,
         }
     }

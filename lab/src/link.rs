@@ -147,6 +147,7 @@ impl Link {
     fn send(&self, tx: &Transaction) -> Result<Txid, BroadcastError> {
         self.ask()?;
         // It may die before the request leaves, and after it has left.
+        self.fuse.broadcasts();
         self.step()?;
         let mut state = self.state();
         state.handed_over.push(Arc::new(tx.clone()));

@@ -47,12 +47,11 @@ mod command {
         let (threads, started) = (args.threads.unwrap_or(cores), Instant::now());
         eprintln!("{} schedules from seed {seed} on, {threads} threads", args.schedules);
         let told = Mutex::new(started);
-        let progress = |done: u64| {
+        let progress = |summary: &Summary| {
             let Ok(mut told) = told.lock() else { return };
             if told.elapsed() >= Duration::from_secs(10) {
                 *told = Instant::now();
-                let rate = done as f64 / started.elapsed().as_secs_f64();
-                eprintln!("{done} of {} lived, {rate:.0} a second", args.schedules);
+                eprintln!("{}", tally(summary, started.elapsed()));
             }
         };
         match run(seed, args.schedules, threads, &progress) {
@@ -69,17 +68,20 @@ mod command {
         Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name)
     }
 
+    fn tally(summary: &Summary, took: Duration) -> String {
+        let Summary { schedules, tally, .. } = summary;
+        let (negotiations, keys, deaths) = (tally.negotiations, tally.agreed, tally.deaths);
+        let seconds = took.as_secs_f64();
+        let pace = 1_000.0 * seconds / (*schedules).max(1) as f64;
+        format!(
+            "{schedules} schedules, no law broken: {negotiations} negotiations, {keys} keys, {deaths} deaths, \
+             {seconds:.0} s, {pace:.1} ms each"
+        )
+    }
+
     fn report(summary: &Summary, took: Duration) -> ExitCode {
         let Some(failure) = &summary.failure else {
-            let tally = summary.tally;
-            println!(
-                "{} schedules, no law broken: {} negotiations, {} keys, {} deaths, {:.0} s",
-                summary.schedules,
-                tally.negotiations,
-                tally.agreed,
-                tally.deaths,
-                took.as_secs_f64()
-            );
+            println!("{}", tally(summary, took));
             return ExitCode::SUCCESS;
         };
         failure.story.iter().for_each(|line| println!("{line}"));

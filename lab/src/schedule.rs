@@ -78,8 +78,8 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// Lives the schedules of `count` seeds from `first` on, on so many threads, until one fails. `progress` hears how
-/// many are done, from one thread.
+/// Lives the schedules of `count` seeds from `first` on, on so many threads, until one fails. `progress` hears from one
+/// thread how far it is, so that whoever ends the program knows what was lived.
 ///
 /// # Errors
 /// If there is no room for the homes.
@@ -87,7 +87,7 @@ pub fn run(
     first: u64,
     count: u64,
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &(dyn Fn(&Summary) + Sync),
 ) -> Result<Summary, NodeError> {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let summary = Mutex::new(Summary::default());
@@ -109,10 +109,8 @@ pub fn run(
                     summary.fail(*failure);
                 }
             }
-            let done = summary.schedules;
-            drop(summary);
             if leads {
-                progress(done);
+                progress(&summary);
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use keyway_lab::schedule::{plant, run};
 use keyway_node::planted::Bug;
 
 /// Each bug is found within so many schedules.
-const SCHEDULES: u64 = 1_000;
+const SCHEDULES: u64 = 2_000;
 
 fn is_found(bug: Bug, laws: &[Law]) {
     // One process for each test, as cargo-nextest has it: what is planted here is planted nowhere else.

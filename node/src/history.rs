@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid, Wtxid};
 use keyway_chain::{BlockRef, Height};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::Position;
@@ -28,6 +28,8 @@ pub struct Mined {
     pub tx: Arc<Transaction>,
     /// Its id.
     pub txid: Txid,
+    /// Its id with its witnesses.
+    pub wtxid: Wtxid,
     /// Its place.
     pub at: Position,
     /// The coin that its input 0 spends, where the ledger gave it.
@@ -36,7 +38,7 @@ pub struct Mined {
 
 impl Mined {
     pub(crate) fn new(tx: Arc<Transaction>, at: Position, input0: Option<TxOut>) -> Self {
-        Self { txid: tx.compute_txid(), tx, at, input0 }
+        Self { txid: tx.compute_txid(), wtxid: tx.compute_wtxid(), tx, at, input0 }
     }
 }
 
@@ -145,6 +147,13 @@ impl History {
     pub fn unmined_spender(&self, outpoint: &OutPoint) -> Option<&Arc<Transaction>> {
         let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
         self.unmined_sent().rev().map(|sent| &sent.tx).chain(&self.pending).find(|tx| spends(tx))
+    }
+
+    /// What a mined output holds that nothing spends, mined or not.
+    pub fn unspent(&self, outpoint: &OutPoint) -> Option<&TxOut> {
+        let spent = self.spender(outpoint).is_some() || self.unmined_spender(outpoint).is_some();
+        let mined = self.mined(&outpoint.txid).filter(|_| !spent)?;
+        mined.tx.output.get(usize::try_from(outpoint.vout).ok()?)
     }
 
     /// What this home sent, in that order.

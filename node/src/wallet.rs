@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use bdk_wallet::bitcoin::{Network, Sequence};
 use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
-use bdk_wallet::coin_selection::DefaultCoinSelectionAlgorithm;
+use bdk_wallet::coin_selection::{BranchAndBoundCoinSelection, LargestFirstCoinSelection};
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::{TxBuilder, TxOrdering, Update};
 use bitcoin::absolute::LockTime;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Witness};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, TxOut, Txid, Weight, Witness};
 use keyway_carriers::script::envelope;
 use keyway_chain::Chain;
 use keyway_protocol::identity::{IdentitySecret, PartyKey};
+use keyway_protocol::ratchet::BestChain;
 
 use crate::error::NodeError;
-use crate::history::History;
+use crate::history::{History, Mined};
 
 /// Confirmed coins that the wallet tries to have, so that offers find one.
 pub const IDENTITY_COINS: usize = 4;
@@ -30,18 +32,23 @@ pub const MOST_UNCONFIRMED: usize = 20;
 /// Relative locks are off (bit 31), and replacement is signalled.
 pub const PLAIN_SEQUENCE: Sequence = Sequence(0xffff_fffd);
 
+/// Without change if that can be, else the largest coins first: always the same, for chance comes from outside.
+type CoinSelection = BranchAndBoundCoinSelection<LargestFirstCoinSelection>;
+
 /// The coins at one moment.
 pub struct Wallet {
     inner: bdk_wallet::Wallet,
     key: PartyKey,
     /// Coins that belong to offers: their answers collect them.
     held: HashSet<OutPoint>,
+    /// Coinbases that cannot be spent in the next block.
+    immature: HashSet<Txid>,
     dust: Amount,
     /// What the coin of an envelope holds.
     envelope: Amount,
 }
 
-type Builder<'a> = TxBuilder<'a, DefaultCoinSelectionAlgorithm>;
+type Builder<'a> = TxBuilder<'a, CoinSelection>;
 
 /// One coin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +72,15 @@ pub struct Balance {
     pub held: Amount,
     /// Mined, and not mature yet.
     pub immature: Amount,
+}
+
+/// What is unspent, by what it can be used for.
+#[derive(Default)]
+struct Sorted {
+    /// The largest first.
+    spendable: Vec<Coin>,
+    held: Amount,
+    immature: Amount,
 }
 
 /// An unsigned transaction with the coins it spends.
@@ -92,11 +108,51 @@ pub struct Order<'a> {
     pub address: &'a str,
 }
 
+impl Order<'_> {
+    /// What [`Wallet::collect`] gives for a run that pays for itself, said without a wallet. `None` if an envelope or
+    /// another coin must join, or one of the run is not there.
+    pub fn collect_alone(
+        &self,
+        chain: &Chain,
+        key: PartyKey,
+        history: &History,
+        run: &[OutPoint],
+    ) -> Option<Draft> {
+        let script = key.script();
+        let own = |outpoint| history.unspent(outpoint).filter(|coin| coin.script_pubkey == script).cloned();
+        let coins: Vec<TxOut> = run.iter().map(own).collect::<Option<_>>()?;
+        let tip = LockTime::from_height(history.tip().to_u32()).ok()?;
+        let input = |&previous_output| TxIn { previous_output, sequence: PLAIN_SEQUENCE, ..TxIn::default() };
+        let change = TxOut { value: Amount::ZERO, script_pubkey: script.clone() };
+        let tx = Transaction {
+            version: Version::TWO,
+            lock_time: self.lock_time.unwrap_or(tip),
+            input: run.iter().map(input).collect(),
+            output: self.outputs.iter().cloned().chain([change]).collect(),
+        };
+        let mut draft = Draft { tx, coins, envelope: None };
+        let fee = self.feerate.fee_wu(draft.signed_weight())?;
+        let collected: Amount = draft.coins.iter().map(|coin| coin.value).sum();
+        let paid: Amount = self.outputs.iter().map(|output| output.value).sum();
+        let rest = collected.checked_sub(paid)?.checked_sub(fee)?;
+        draft.tx.output.last_mut()?.value = rest;
+        (self.envelope.is_none() && rest >= chain.dust_p2wpkh()).then_some(draft)
+    }
+}
+
 impl Draft {
     /// What it pays to miners.
     pub fn fee(&self) -> Amount {
         let spent: Amount = self.coins.iter().map(|coin| coin.value).sum();
         spent - self.tx.output.iter().map(|output| output.value).sum()
+    }
+
+    /// The most that it weighs once it is signed.
+    fn signed_weight(&self) -> Weight {
+        /// Element count, a signature of at most 72 bytes and a key of 33, each after its length.
+        const WITNESS: u64 = 1 + 1 + 72 + 1 + 33;
+        const MARKER_AND_FLAG: u64 = 2;
+        self.tx.weight() + Weight::from_wu(MARKER_AND_FLAG + WITNESS * self.coins.len() as u64)
     }
 }
 
@@ -122,46 +178,41 @@ impl Wallet {
         let update =
             Update { tx_update: transactions(history), chain: Some(chain_update), ..Update::default() };
         inner.apply_update(update).map_err(wallet_error)?;
-        Ok(Self { inner, key, held, dust: chain.dust_p2wpkh(), envelope: envelope::amount(chain) })
+        let (dust, envelope) = (chain.dust_p2wpkh(), envelope::amount(chain));
+        Ok(Self { inner, key, held, immature: immature(history).collect(), dust, envelope })
     }
 
     /// The coins that can be spent, the largest first.
     pub fn coins(&self) -> Vec<Coin> {
-        let tip = self.inner.latest_checkpoint().height();
-        let mut coins: Vec<Coin> = self
-            .inner
-            .list_unspent()
-            .filter(|coin| !self.held.contains(&coin.outpoint) && self.is_mature(coin.outpoint, tip))
-            .map(|coin| Coin {
-                outpoint: coin.outpoint,
-                amount: coin.txout.value,
-                confirmed: coin.chain_position.is_confirmed(),
-            })
-            .collect();
-        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
-        coins
-    }
-
-    /// A coinbase needs depth 100 in the block that spends it: 99 in the tip.
-    fn is_mature(&self, outpoint: OutPoint, tip: u32) -> bool {
-        const MATURITY: u32 = 100;
-        self.inner.get_tx(outpoint.txid).is_none_or(|tx| {
-            let confirmed_at = tx.chain_position.confirmation_height_upper_bound();
-            !tx.tx_node.is_coinbase()
-                || confirmed_at.is_some_and(|at| (tip + 1).saturating_sub(at) >= MATURITY)
-        })
+        self.sort().spendable
     }
 
     /// What the wallet holds.
     pub fn balance(&self) -> Balance {
-        let coins = self.coins();
-        let held = self.inner.list_unspent().filter(|coin| self.held.contains(&coin.outpoint));
+        let Sorted { spendable, held, immature } = self.sort();
         Balance {
-            spendable: coins.iter().map(|coin| coin.amount).sum(),
-            coins: coins.iter().filter(|coin| coin.confirmed).count(),
-            held: held.map(|coin| coin.txout.value).sum(),
-            immature: self.inner.balance().immature,
+            spendable: spendable.iter().map(|coin| coin.amount).sum(),
+            coins: spendable.iter().filter(|coin| coin.confirmed).count(),
+            held,
+            immature,
         }
+    }
+
+    fn sort(&self) -> Sorted {
+        let mut sorted = Sorted::default();
+        for coin in self.inner.list_unspent() {
+            let (outpoint, amount) = (coin.outpoint, coin.txout.value);
+            if self.held.contains(&outpoint) {
+                sorted.held += amount;
+            } else if self.immature.contains(&outpoint.txid) {
+                sorted.immature += amount;
+            } else {
+                let confirmed = coin.chain_position.is_confirmed();
+                sorted.spendable.push(Coin { outpoint, amount, confirmed });
+            }
+        }
+        sorted.spendable.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        sorted
     }
 
     /// A payment whose input 0 spends `first`; an envelope comes next.
@@ -220,7 +271,7 @@ impl Wallet {
         let available = self.coins().iter().map(|coin| coin.amount).sum();
         let unspendable = self.held.iter().copied().collect();
         let envelope = order.envelope.map(|(outpoint, script)| (outpoint, self.envelope_coin(script)));
-        let mut builder = self.inner.build_tx();
+        let mut builder = self.inner.build_tx().coin_selection(CoinSelection::default());
         builder.add_utxos(run).map_err(wallet_error)?;
         builder.ordering(TxOrdering::Untouched).version(2).fee_rate(order.feerate).unspendable(unspendable);
         builder.set_exact_sequence(PLAIN_SEQUENCE).only_witness_utxo();
@@ -240,7 +291,7 @@ impl Wallet {
     }
 
     /// The coin of an envelope, and what spending it weighs.
-    fn envelope_coin(&self, script: &ScriptBuf) -> (TxOut, bitcoin::Weight) {
+    fn envelope_coin(&self, script: &ScriptBuf) -> (TxOut, Weight) {
         let message = envelope::open(script).map_or(script.len(), |(_, message)| message.len());
         let coin = TxOut { value: self.envelope, script_pubkey: script.to_p2wsh() };
         (coin, envelope::satisfying_weight(message))
@@ -268,6 +319,28 @@ impl Wallet {
         let order = Order { outputs, feerate, lock_time: None, envelope: None, address };
         self.pay(largest.outpoint, &order).map(Some)
     }
+}
+
+/// Whether so many confirmed coins can be spent that [`Wallet::split`] has nothing to do; said without a wallet.
+/// Nothing may be unmined.
+pub fn has_enough_coins(key: PartyKey, history: &History, held: &HashSet<OutPoint>) -> bool {
+    let script = key.script();
+    let immature: HashSet<Txid> = immature(history).collect();
+    let outputs = history.in_order().filter(|mined| !immature.contains(&mined.txid)).flat_map(|mined| {
+        (0u32..).zip(&mined.tx.output).map(|(vout, output)| (OutPoint::new(mined.txid, vout), output))
+    });
+    let spendable = |(outpoint, output): &(OutPoint, &TxOut)| {
+        output.script_pubkey == script && history.spender(outpoint).is_none() && !held.contains(outpoint)
+    };
+    outputs.filter(spendable).take(IDENTITY_COINS).count() == IDENTITY_COINS
+}
+
+/// Coinbases need depth 100 in the block that spends them: 99 in the tip.
+fn immature(history: &History) -> impl Iterator<Item = Txid> {
+    const MATURITY: u32 = 100;
+    let next = history.tip().next();
+    let young = move |mined: &&Mined| mined.at.height.plus(MATURITY) > next;
+    history.in_order().filter(|mined| mined.tx.is_coinbase()).filter(young).map(|mined| mined.txid)
 }
 
 fn draft(psbt: Psbt, first: &[OutPoint], order: &Order<'_>) -> Result<Draft, NodeError> {

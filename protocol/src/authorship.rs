@@ -8,6 +8,7 @@ use bitcoin::{Amount, OutPoint, Script, Transaction, Txid};
 use thiserror::Error;
 
 use crate::identity::PartyKey;
+use crate::verified::{self, Scheme};
 
 /// A transaction whose author is known. Only [`Authored::verify`] makes one.
 #[derive(Clone, Debug)]
@@ -125,9 +126,12 @@ fn read_signature(bytes: &[u8]) -> Result<ecdsa::Signature, NotAuthored> {
 }
 
 fn verify_signature(digest: [u8; 32], author: PartyKey, sig: &ecdsa::Signature) -> Result<(), NotAuthored> {
-    context()
-        .verify_ecdsa(&Message::from_digest(digest), &sig.signature, &author.to_public_key())
-        .map_err(|_| NotAuthored::WrongSignature)
+    let compact = sig.signature.serialize_compact();
+    let verifies = verified::once(Scheme::Ecdsa, &author.to_bytes(), &digest, &compact, || {
+        let message = Message::from_digest(digest);
+        context().verify_ecdsa(&message, &sig.signature, &author.to_public_key()).is_ok()
+    });
+    if verifies { Ok(()) } else { Err(NotAuthored::WrongSignature) }
 }
 
 /// One verification context for the process: making one costs more than a verification.

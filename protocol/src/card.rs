@@ -14,6 +14,7 @@ use crate::kdf::hash;
 use crate::message::Carrier;
 use crate::suite::Suite;
 use crate::text::{self, TextError};
+use crate::verified::{self, Scheme};
 
 const PREFIX: &str = "keyway-card:";
 const VERSION: u8 = 1;
@@ -339,13 +340,19 @@ impl Card {
     fn verified(self) -> Result<Self, CardError> {
         let digest = self.permanent.digest();
         let (key, _) = self.permanent.key.to_public_key().x_only_public_key();
-        let verify = |signature: &[u8; SIGNATURE_LEN], digest: [u8; 32]| {
-            let signature = schnorr::Signature::from_slice(signature)?;
-            context().verify_schnorr(&signature, &Message::from_digest(digest), &key)
+        let verifies = |signature: &[u8; SIGNATURE_LEN], digest: [u8; 32]| {
+            verified::once(Scheme::Schnorr, &key.serialize(), &digest, signature, || {
+                let parsed = schnorr::Signature::from_slice(signature);
+                let message = Message::from_digest(digest);
+                parsed.is_ok_and(|parsed| context().verify_schnorr(&parsed, &message, &key).is_ok())
+            })
         };
-        verify(&self.permanent_signature, digest).map_err(|_| CardError::PermanentSignature)?;
-        verify(&self.renewable_signature, renewable_digest(&digest, &self.renewable))
-            .map_err(|_| CardError::RenewableSignature)?;
+        if !verifies(&self.permanent_signature, digest) {
+            return Err(CardError::PermanentSignature);
+        }
+        if !verifies(&self.renewable_signature, renewable_digest(&digest, &self.renewable)) {
+            return Err(CardError::RenewableSignature);
+        }
         Ok(self)
     }
 }

@@ -17,6 +17,7 @@ pub mod secret;
 pub mod state;
 pub mod suite;
 mod text;
+mod verified;
 
 pub use encode::outpoint_bytes;
 pub use kdf::hash;

@@ -4,6 +4,7 @@ use bitcoin::FeeRate;
 use keyway_ledger::Ledger;
 
 use super::World;
+use super::home::Home;
 use super::trouble::Trouble;
 use crate::disk::End;
 use crate::laws::{self, Law, Violation};
@@ -53,22 +54,21 @@ impl World<'_> {
         Err(Law::TheTable.broken("it never comes to rest"))
     }
 
-    /// Every key that is active is used, the sender starts again, and it is used again.
+    /// One home with an active key uses it, starts again, and uses it again.
     fn last_words(&mut self) -> Result<(), Violation> {
-        for index in 0..self.homes.len() {
-            let Some(home) = self.homes.get(index) else { continue };
-            let active = home.seen.views.iter().find(|view| view.state.seals());
-            let Some(peer) = active.and_then(|view| NAMES.iter().find(|name| **name == view.peer)) else {
-                continue;
-            };
-            self.send_to(index, peer, Trouble::NONE)?;
-            if let Some(home) = self.homes.get_mut(index) {
-                home.party = None;
-            }
-            self.start_again(index, End::Killed)?;
-            self.sync(index, Trouble::NONE)?;
-            self.send_to(index, peer, Trouble::NONE)?;
+        let speaker = |(index, home): (usize, &Home)| {
+            let active = home.seen.views.iter().find(|view| view.state.seals())?;
+            Some((index, *NAMES.iter().find(|name| **name == active.peer)?))
+        };
+        let speakers: Vec<(usize, &'static str)> =
+            self.homes.iter().enumerate().filter_map(speaker).collect();
+        let Some((index, peer)) = self.rng.choice(speakers) else { return Ok(()) };
+        self.send_to(index, peer, Trouble::NONE)?;
+        if let Some(home) = self.homes.get_mut(index) {
+            home.party = None;
         }
-        Ok(())
+        self.start_again(index, End::Killed)?;
+        self.sync(index, Trouble::NONE)?;
+        self.send_to(index, peer, Trouble::NONE)
     }
 }

@@ -127,14 +127,14 @@ impl World<'_> {
         if died {
             drop(party);
             self.start_again(index, trouble.end)?;
-            self.examine(index, false)?;
+            self.examine(index, false, steps)?;
             return Ok(Outcome::Died);
         }
         let Some(home) = self.homes.get_mut(index) else { return Ok(Outcome::Died) };
         home.party = Some(party);
         home.fuse.set(Plan::default());
         home.link.set(Weather::default());
-        self.examine(index, done.is_err())?;
+        self.examine(index, done.is_err(), steps)?;
         Ok(Outcome::Answered(done))
     }
 
@@ -158,9 +158,10 @@ impl World<'_> {
         Err(Law::Sound.broken("a home does not open again"))
     }
 
-    /// Looks at a home after it did something.
-    fn examine(&mut self, index: usize, failed: bool) -> Result<(), Violation> {
-        let look = failed || self.rng.u8(..48) == 0;
+    /// Looks at a home after it did something in so many steps.
+    fn examine(&mut self, index: usize, failed: bool, steps: u64) -> Result<(), Violation> {
+        // What was refused before the first step left the disk as it was: then as seldom as after what was done.
+        let look = (failed && steps > 0) || self.rng.u8(..48) == 0;
         let Some(home) = self.homes.get_mut(index) else { return Ok(()) };
         let handed_over = home.link.take_handed_over();
         let Some(party) = &home.party else { return Ok(()) };

@@ -175,9 +175,9 @@ impl<'r> World<'r> {
             84..=85 => self.bump(),
             86..=87 => self.release(),
             88..=89 => self.restart(),
-            90 => self.copy_home(),
-            91 => self.silence(),
-            92 => self.pay_somebody(),
+            90..=91 => self.copy_home(),
+            92 => self.silence(),
+            93 => self.pay_somebody(),
             _ => self.attack(),
         }
     }

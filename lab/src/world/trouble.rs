@@ -22,7 +22,7 @@ pub struct Trouble {
 impl Trouble {
     /// None.
     pub const NONE: Self = Self {
-        plan: Plan { dies_in: None, fails_in: None, full: false, torn: 0 },
+        plan: Plan { after_broadcast: false, dies_in: None, fails_in: None, full: false, torn: 0 },
         weather: Weather { fate: Fate::Arrives, breaks_in: None, moves_in: None },
         end: End::Killed,
     };
@@ -34,11 +34,16 @@ impl Trouble {
         let weather = |weather| Self { weather, ..none };
         let depth = |rng: &mut Rng| rng.u32(1..=4).min(room);
         match rng.u8(..100) {
-            0..=11 => Self {
-                end: if rng.bool() { End::Killed } else { End::PowerCut },
-                ..plan(Plan { dies_in: Some(moment(rng)), torn: rng.usize(..4096), ..none.plan })
-            },
-            12..=15 => plan(Plan { fails_in: Some(moment(rng)), ..none.plan }),
+            0..=11 => {
+                let end = if rng.bool() { End::Killed } else { End::PowerCut };
+                let (after_broadcast, step) = moment(rng);
+                let (dies_in, torn) = (Some(step), rng.usize(..4096));
+                Self { end, ..plan(Plan { after_broadcast, dies_in, torn, ..none.plan }) }
+            }
+            12..=15 => {
+                let (after_broadcast, step) = moment(rng);
+                plan(Plan { after_broadcast, fails_in: Some(step), ..none.plan })
+            }
             16..=17 => plan(Plan { full: true, ..none.plan }),
             18..=20 => weather(Weather { breaks_in: Some(rng.u32(..14)), ..none.weather }),
             21..=22 => weather(Weather { fate: Fate::ReplyLost, ..none.weather }),
@@ -58,20 +63,23 @@ impl Trouble {
     }
 }
 
-/// A step to fail in: early ones as well as those of long synchronisations.
-fn moment(rng: &mut Rng) -> u64 {
-    let most = *rng.choice(&[8, 30, 90]).unwrap_or(&30);
-    rng.u64(..most)
+/// A step to fail in, from the beginning or from the first broadcast on: early ones as well as those of long
+/// synchronisations.
+fn moment(rng: &mut Rng) -> (bool, u64) {
+    let after_broadcast = rng.u8(..3) == 0;
+    let most = if after_broadcast { 12 } else { *rng.choice(&[8, 30, 90]).unwrap_or(&30) };
+    (after_broadcast, rng.u64(..most))
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { dies_in, fails_in, full, .. } = self.plan;
+        let Plan { after_broadcast, dies_in, fails_in, full, .. } = self.plan;
+        let from = if after_broadcast { " of the broadcast" } else { "" };
         if let Some(step) = dies_in {
-            write!(f, ", {:?} at step {step}", self.end)?;
+            write!(f, ", {:?} at step {step}{from}", self.end)?;
         }
         if let Some(step) = fails_in {
-            write!(f, ", step {step} fails")?;
+            write!(f, ", step {step}{from} fails")?;
         }
         if full {
             write!(f, ", the disk is full")?;

@@ -30,7 +30,8 @@ impl Party {
         let mut found = Vec::new();
         let mut strangers = 0;
         for mined in self.history.in_order() {
-            let Some((author, carried, offer)) = reader.offer_to_us(mined) else { continue };
+            let Some(received) = reader.offer_to_us(mined) else { continue };
+            let (author, offer) = (received.author, &received.message);
             let Some(input) = mined.tx.input.first() else { continue };
             let Some(peer) = self.peer_by_key(author) else {
                 strangers += 1;
@@ -49,7 +50,7 @@ impl Party {
                     form: offer.form(),
                     input0: input.previous_output,
                     prekey: None,
-                    price: carried.price(),
+                    price: received.carried.price(),
                     state: State::Offered,
                     confirmed: None,
                     settled: None,
@@ -125,8 +126,7 @@ impl Party {
         self.check_time(offer)?;
         check_enforced(ledger, record.carrier, record.suite)?;
         let way = self.answer_way(ledger, record)?;
-        let mut wallet = self.wallet()?;
-        let (record, mut sent) = self.store_answer(record, offer, way, &mut wallet, feerate)?;
+        let (record, mut sent) = self.store_answer(record, offer, way, feerate)?;
         self.records.insert(record.id, record);
         let (taken, outcome) = self.dispatch_all(ledger, &sent);
         let answer = sent.last().cloned().ok_or_else(|| impossible("an answer without a transaction"))?;
@@ -158,23 +158,23 @@ impl Party {
         record: &Record,
         offer: &OfferRead,
         way: Way,
-        wallet: &mut Wallet,
         feerate: FeeRate,
     ) -> Result<(Record, Vec<Sent>), NodeError> {
         let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?.clone();
         let message = offer.message.as_ref().ok_or(NodeError::NotForUs(record.id))?;
         let locked = self.locked_payment(record, &peer, offer)?;
-        let known = self.negotiation_secret(&record.id)?.zip(record.secret_index);
+        let known_secret = self.negotiation_secret(&record.id)?.zip(record.secret_index);
         let kept = if way == Way::Envelope { self.kept_envelopes(&record.id)? } else { Vec::new() };
-        let fund = self.unspent_fund(offer);
+        let mut wallet = (way == Way::Envelope).then(|| self.wallet()).transpose()?;
+        let (fund, held) = (self.unspent_fund(offer), self.held_coins());
         let now = self.lock_time(record.carrier, way);
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
         let own = self.card.permanent().party_ref();
-        let (sealing, prekeys, history) = (&self.sealing, &self.prekeys, &self.history);
-        let reader = Reader { chain, own, sealing, prekeys, history };
+        let (sealing, prekeys, history, known) = (&self.sealing, &self.prekeys, &self.history, &self.known);
+        let reader = Reader { chain, own, sealing, prekeys, history, known };
         let input0 = offer.carried.anchor();
         self.store.step(|store| {
-            let (index, secret) = match known {
+            let (index, secret) = match known_secret {
                 Some((secret, index)) => (index, secret),
                 None => take_secret(store, &record.id)?,
             };
@@ -202,7 +202,9 @@ impl Party {
                 address: &address,
             };
             let committed = match (way, &kept) {
-                (Way::Envelope, None) => Some(commit.make(wallet, &bytes)?),
+                (Way::Envelope, None) => {
+                    wallet.as_mut().map(|wallet| commit.make(wallet, &bytes)).transpose()?
+                }
                 _ => None,
             };
             let spends_fund = |(outpoint, _): &(OutPoint, TxOut)| {
@@ -226,7 +228,12 @@ impl Party {
                         envelope: shown.as_ref().map(|it| (it.outpoint, &it.script)),
                         address: &address,
                     };
-                    let mut draft = wallet.collect(&run, &order)?;
+                    let alone = wallet.is_none().then(|| order.collect_alone(chain, own.key, history, &run));
+                    let mut draft = match (alone.flatten(), &mut wallet) {
+                        (Some(draft), _) => draft,
+                        (None, Some(wallet)) => wallet.collect(&run, &order)?,
+                        (None, None) => Wallet::new(chain, own.key, history, held)?.collect(&run, &order)?,
+                    };
                     for (input, sequence) in draft.tx.input.iter_mut().zip(outputs.sequences) {
                         input.sequence = sequence;
                     }

@@ -236,6 +236,7 @@ impl Party {
         match sent.purpose {
             Purpose::Offer(_) => {
                 self.store.step(|store| forget_offer(store, &id, refused))?;
+                self.known.forget(&id);
                 self.records.remove(&id);
             }
             _ => self.store.step(|store| Self::forget_refused(store, refused))?,

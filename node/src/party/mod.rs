@@ -42,7 +42,7 @@ use crate::outside::Outside;
 use crate::peers::Peers;
 use crate::planted::{self, Bug};
 use crate::prekeys::{self, Prekeys};
-use crate::reading::{Reader, Reading};
+use crate::reading::{Known, Reader, Reading};
 use crate::store::{Record, Store, Unlock};
 use crate::wallet::{self, Wallet};
 
@@ -59,6 +59,7 @@ pub struct Party {
     peers: Peers,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
+    known: Known,
     stream: Stream,
     /// The roster as it was read last.
     roster_read: Option<peers::FileMark>,
@@ -187,6 +188,7 @@ impl Party {
             peers,
             history,
             records,
+            known: Known::default(),
             stream,
             roster_read: None,
         })
@@ -211,6 +213,7 @@ impl Party {
             let old = std::mem::take(&mut self.history);
             (self.card, self.prekeys, self.peers, self.records) = (card, prekeys, peers, records);
             self.history = history.keep_unstored(old);
+            self.known.forget_all();
             self.store.trust();
         }
         Ok(())
@@ -280,6 +283,7 @@ impl Party {
                 store.set_meta("card", card.to_string().as_bytes())?;
                 Ok((card, Prekeys::load(store)?))
             })?;
+            party.known.forget_all();
             Ok(())
         })?;
         Ok(&self.card)
@@ -292,6 +296,7 @@ impl Party {
             sealing: &self.sealing,
             prekeys: &self.prekeys,
             history: &self.history,
+            known: &self.known,
         }
     }
 
@@ -308,7 +313,7 @@ impl Party {
             .in_order()
             .filter(|mined| open(mined.at.height))
             .filter_map(|mined| reader.offer_to_us(mined))
-            .flat_map(|(_, carried, _)| carried.held())
+            .flat_map(|offer| offer.carried.held())
             .collect()
     }
 

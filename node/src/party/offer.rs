@@ -141,6 +141,7 @@ impl Party {
             self.records.insert(record.id, record.clone());
         } else {
             self.store.step(|store| forget_offer(store, &record.id, refused))?;
+            self.known.forget(&record.id);
         }
         taken.iter().for_each(|sent| self.history.add_sent(sent.clone()));
         outcome

@@ -88,7 +88,9 @@ impl Party {
         let confirms = record.confirmed != Some(key.answer);
         let confirmed = Record { confirmed: Some(key.answer), ..record };
         let fresh = self.store.step(|store| {
-            store.put_negotiation(&confirmed)?;
+            if confirms {
+                store.put_negotiation(&confirmed)?;
+            }
             store.note_opened(&confirmed.id, envelope.stream, envelope.counter, envelope.block.height)
         })?;
         let peer = self.peer_name(&confirmed);

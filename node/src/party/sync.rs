@@ -106,11 +106,14 @@ pub struct Synced {
     pub events: Vec<Event>,
 }
 
+/// Blocks that are stored together: a disk writes one step of the store as fast as one block.
+const MOST_IN_A_STEP: usize = 64;
+
 impl Party {
     /// Follows the ledger to its tip and does what is due: answers offers, sends again what is not
     /// mined, splits coins, erases old secrets. `progress` hears of each block.
     ///
-    /// Each block is one step of the store: after a crash the next call goes on where this one was.
+    /// Blocks are taken in many at a time: after a crash the next call goes on where the last step ended.
     ///
     /// # Errors
     /// The ledger's and the store's. What was done before stays done.
@@ -158,6 +161,7 @@ impl Party {
         if home == shown { Ok(()) } else { Err(NodeError::OtherChain { home, ledger: shown }) }
     }
 
+    /// Takes in blocks, many in one step of the store: after a crash the next call goes on behind the last step.
     fn follow(
         &mut self,
         ledger: &dyn Ledger,
@@ -165,42 +169,51 @@ impl Party {
         progress: &mut dyn FnMut(Height),
         synced: &mut Synced,
     ) -> Result<(), NodeError> {
+        let mut taken = Vec::new();
         loop {
-            let last = self.tip();
-            match ledger.next(last, watch)? {
+            let last = taken.last().map_or(self.tip(), |(block, _): &(Block, _)| block.at);
+            let next = ledger.next(last, watch);
+            if !matches!(next, Ok(Next::Connect(_))) || taken.len() == MOST_IN_A_STEP {
+                synced.connected += self.connect(std::mem::take(&mut taken))?;
+            }
+            match next? {
                 Next::AtTip => return Ok(()),
-                Next::Connect(connected) => {
-                    self.connect(connected, watch)?;
-                    synced.connected += 1;
-                }
+                Next::Connect(connected) => taken.push(self.take_in(connected, watch)),
                 Next::Disconnect => {
                     self.disconnect(ledger, last)?;
                     synced.disconnected += 1;
                 }
             }
-            progress(self.history.tip());
+            progress(taken.last().map_or(self.history.tip(), |(block, _)| block.at.height));
         }
     }
 
-    fn connect(&mut self, connected: Connected, watch: &mut Watch) -> Result<(), NodeError> {
+    fn take_in(&self, connected: Connected, watch: &mut Watch) -> (Block, Vec<Mined>) {
         let Connected { at, header, hits } = connected;
-        let block = Block { at, time: header.time };
-        let mined: Vec<Mined> = hits
-            .into_iter()
-            .map(|hit| {
-                Mined::new(hit.tx, Position { height: at.height, index: hit.position }, hit.input_zero)
-            })
-            .collect();
-        self.store.step(|store| {
-            store.add_block(&block)?;
-            mined.iter().try_for_each(|mined| store.add_mined(mined))
-        })?;
-        self.history.connect(block);
-        for mined in mined {
-            self.watch_tx(watch, &mined.tx, mined.txid);
-            self.history.add(mined);
+        let place = |index| Position { height: at.height, index };
+        let mined: Vec<Mined> =
+            hits.into_iter().map(|hit| Mined::new(hit.tx, place(hit.position), hit.input_zero)).collect();
+        mined.iter().for_each(|mined| self.watch_tx(watch, &mined.tx, mined.txid));
+        (Block { at, time: header.time }, mined)
+    }
+
+    fn connect(&mut self, taken: Vec<(Block, Vec<Mined>)>) -> Result<u32, NodeError> {
+        if taken.is_empty() {
+            return Ok(0);
         }
-        Ok(())
+        self.store.step(|store| {
+            taken.iter().try_for_each(|(block, mined)| {
+                store.add_block(block)?;
+                mined.iter().try_for_each(|mined| store.add_mined(mined))
+            })
+        })?;
+        let mut connected = 0;
+        for (block, mined) in taken {
+            self.history.connect(block);
+            mined.into_iter().for_each(|mined| self.history.add(mined));
+            connected += 1;
+        }
+        Ok(connected)
     }
 
     fn disconnect(&mut self, ledger: &dyn Ledger, last: BlockRef) -> Result<(), NodeError> {
@@ -348,12 +361,21 @@ impl Party {
                 }
                 (Anchor::Answered(_), Some(settled)) => self.advance(&record, *settled)?,
                 _ if self.ended_at(&record, reading).is_some_and(|at| at < oldest_useful) => {
-                    self.store.step(|store| store.erase_secret(&negotiation_secret_name(id)))?;
+                    self.erase_ended(id)?;
                 }
                 _ => {}
             }
         }
         self.store.step(|store| store.forget_opened_below(oldest_useful))
+    }
+
+    fn erase_ended(&mut self, id: &NegotiationId) -> Result<(), NodeError> {
+        let name = negotiation_secret_name(id);
+        if self.store.secret(&name)?.is_some() {
+            self.store.step(|store| store.erase_secret(&name))?;
+            self.known.forget(id);
+        }
+        Ok(())
     }
 
     /// Where the chain ended a negotiation that led to no key.
@@ -395,6 +417,7 @@ impl Party {
             store.erase_secret(&negotiation_secret_name(&record.id))?;
             store.put_negotiation(&record)
         })?;
+        self.known.forget(&record.id);
         self.records.insert(record.id, record);
         Ok(())
     }
@@ -427,6 +450,10 @@ impl Party {
     /// Splits a coin when few confirmed ones are left and nothing is under way that brings more.
     fn split_if_low(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
         if self.history.hopeful_sent().next().is_some() {
+            return Ok(());
+        }
+        let held = self.held_coins();
+        if wallet::has_enough_coins(self.key(), &self.history, &held) {
             return Ok(());
         }
         let feerate = self.feerate(ledger)?;

@@ -1,5 +1,7 @@
 //! Whether the transaction that spends an anchor is the answer, and what key it leads to.
 
+use std::sync::Arc;
+
 use bitcoin::Transaction;
 use keyway_carriers::script;
 use keyway_carriers::value::{self, MessageLen};
@@ -13,7 +15,8 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::suite::Suite;
 use thiserror::Error;
 
-use super::{Case, OfferRead, Reader};
+use super::known::{Agreement, Subject};
+use super::{Case, OfferRead, Reader, Seen};
 use crate::carried::Carried;
 use crate::error::NodeError;
 use crate::planted::{self, Bug};
@@ -55,8 +58,16 @@ impl From<NoAnswer> for NodeError {
 }
 
 impl Reader<'_> {
-    /// The keys, if `tx` is the answer; `None` for the keys if the secret is erased.
-    pub(super) fn agree(
+    /// The keys, if `spender` is the answer; `None` for the keys if the secret is erased.
+    pub(super) fn agree(&self, case: &Case<'_>, offer: &OfferRead, spender: &Seen<'_>) -> Agreement {
+        let height = offer.at.map(|at| at.height);
+        let question = (Subject::of(case), offer.wtxid, height, spender.wtxid);
+        self.known.agreed.recall(case.record.id, question, || {
+            self.read_agreement(case, offer, spender.tx).map(|agreed| agreed.map(Arc::new)).map_err(Arc::new)
+        })
+    }
+
+    fn read_agreement(
         &self,
         case: &Case<'_>,
         offer: &OfferRead,
@@ -90,7 +101,8 @@ impl Reader<'_> {
             return Err(NoAnswer::Timestamp { expected: tx.lock_time.to_consensus_u32(), found });
         }
         let Some(secret) = case.secret else { return Ok(None) };
-        let draft = self.draft(case.record, case.context, secret, offer).ok_or(NoAnswer::NotOurs)?;
+        let draft = self.draft(case.record, case.context, secret, offer.lock_time, offer.message.as_ref());
+        let draft = draft.ok_or(NoAnswer::NotOurs)?;
         Ok(Some(draft.mined(offer.txid).handle(&answer, secret)?))
     }
 

@@ -1,12 +1,14 @@
 //! What the chain says of a negotiation (PROTOCOL.md 9.2): a function of the [`History`] and the
-//! party's own secrets, computed from scratch each time.
+//! party's own secrets, computed from scratch each time; what messages open to is remembered ([`known`]).
 
 mod answers;
+mod known;
 mod offers;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use bitcoin::{Amount, OutPoint, TxOut, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid, Wtxid};
 use keyway_carriers::script::lock::{Opening, opening};
 use keyway_chain::{BlockRef, Chain, Depth, Height};
 use keyway_protocol::card::Card;
@@ -17,6 +19,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Anchor, Facts, OfferPlace, Payment, Position, State, in_time};
 
 pub(crate) use answers::NoAnswer;
+pub(crate) use known::Known;
 
 use crate::carried::Carried;
 use crate::history::{History, Mined};
@@ -31,6 +34,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) sealing: &'a SealingSecret,
     pub(crate) prekeys: &'a Prekeys,
     pub(crate) history: &'a History,
+    pub(crate) known: &'a Known,
 }
 
 /// One negotiation as the chain tells it.
@@ -40,13 +44,14 @@ pub(crate) struct Reading {
     pub(crate) answer: Option<AnswerRead>,
     pub(crate) facts: Facts,
     /// Why the anchor's spender is no answer.
-    pub(crate) declined: Option<NoAnswer>,
+    pub(crate) declined: Option<Arc<NoAnswer>>,
 }
 
 /// An offer and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct OfferRead {
     pub(crate) txid: Txid,
+    pub(crate) wtxid: Wtxid,
     pub(crate) at: Option<Position>,
     pub(crate) lock_time: u32,
     pub(crate) carried: Carried,
@@ -60,7 +65,7 @@ pub(crate) struct AnswerRead {
     pub(crate) txid: Txid,
     pub(crate) at: Option<Position>,
     /// The keys, while the negotiation's secret is kept.
-    pub(crate) agreed: Option<Agreed>,
+    pub(crate) agreed: Option<Arc<Agreed>>,
 }
 
 /// One negotiation with all that reading it takes.
@@ -71,13 +76,35 @@ struct Case<'a> {
     secret: Option<&'a NegotiationSecret>,
 }
 
+/// A transaction with its ids.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    tx: &'a Transaction,
+    txid: Txid,
+    wtxid: Wtxid,
+}
+
+impl<'a> Seen<'a> {
+    fn mined(mined: &'a Mined) -> Self {
+        Self { tx: &mined.tx, txid: mined.txid, wtxid: mined.wtxid }
+    }
+
+    fn unmined(tx: &'a Transaction) -> Self {
+        Self { tx, txid: tx.compute_txid(), wtxid: tx.compute_wtxid() }
+    }
+}
+
 impl OfferRead {
     /// The height after which a locked payment can go back.
     pub(crate) fn timeout(&self) -> Option<Height> {
-        match self.message.as_ref()?.terms() {
-            Terms::Dynamic { timeout, .. } => Some(*timeout),
-            _ => None,
-        }
+        timeout(self.message.as_ref()?)
+    }
+}
+
+fn timeout(offer: &Offer) -> Option<Height> {
+    match offer.terms() {
+        Terms::Dynamic { timeout, .. } => Some(*timeout),
+        _ => None,
     }
 }
 
@@ -121,13 +148,15 @@ impl Reader<'_> {
 
     fn read_anchor(&self, case: &Case<'_>, offer: &OfferRead, reading: &mut Reading) {
         let anchor = offer.carried.anchor();
-        let (tx, txid, at) = match (self.history.spender(&anchor), self.history.unmined_spender(&anchor)) {
-            (Some(mined), _) => (&mined.tx, mined.txid, Some(mined.at)),
-            (None, Some(tx)) => (tx, tx.compute_txid(), None),
-            (None, None) => return,
+        let unmined = || self.history.unmined_spender(&anchor);
+        let found = match self.history.spender(&anchor) {
+            Some(mined) => Some((Seen::mined(mined), Some(mined.at))),
+            None => unmined().map(|tx| (Seen::unmined(tx), None)),
         };
+        let Some((spender, at)) = found else { return };
+        let txid = spender.txid;
         let late = offer.at.zip(at).is_some_and(|(offer, answer)| !in_time(offer.height, answer.height));
-        let outcome = if late { Err(NoAnswer::TooLate) } else { self.agree(case, offer, tx) };
+        let outcome = if late { Err(Arc::new(NoAnswer::TooLate)) } else { self.agree(case, offer, &spender) };
         match (outcome, at) {
             (Ok(agreed), at) => {
                 reading.facts.has_secrets = agreed.is_some() || self.settled_here(case.record, txid);

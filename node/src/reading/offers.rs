@@ -1,5 +1,7 @@
 //! Which transactions carry offers: to this party by its secrets, from this party as it would make them again.
 
+use std::sync::Arc;
+
 use bitcoin::{Amount, OutPoint, Transaction};
 use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_chain::Height;
@@ -12,20 +14,26 @@ use keyway_protocol::prekey::FirstSecret;
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{OfferPlace, Position};
 
-use super::{Case, OfferRead, Reader};
+use super::known::{MadeOffer, ReceivedOffer, Subject};
+use super::{Case, OfferRead, Reader, Seen, timeout};
 use crate::carried::Carried;
 use crate::history::Mined;
 use crate::store::Record;
 
 impl Reader<'_> {
     /// A mined offer to this party, from anybody.
-    pub(crate) fn offer_to_us(&self, mined: &Mined) -> Option<(PartyKey, Carried, Offer)> {
-        let own_script = self.own.key.script();
-        mined.tx.output.iter().find(|output| output.script_pubkey == own_script)?;
-        let amount = self.input0_amount(mined)?;
-        let (author, carried) = Carried::read(self.chain, &mined.tx, amount, None, self.own.key)?;
-        let offer = self.offer_for_us(author, &mined.tx, mined.at.height, &carried)?;
-        Some((author, carried, offer))
+    pub(crate) fn offer_to_us(&self, mined: &Mined) -> Option<Arc<ReceivedOffer>> {
+        self.received(&Seen::mined(mined), self.input0_amount(mined)?, mined.at.height)
+    }
+
+    fn received(&self, seen: &Seen<'_>, amount: Amount, height: Height) -> Option<Arc<ReceivedOffer>> {
+        self.known.received.recall(seen.wtxid, (amount, height), || {
+            let own_script = self.own.key.script();
+            seen.tx.output.iter().find(|output| output.script_pubkey == own_script)?;
+            let (author, carried) = Carried::read(self.chain, seen.tx, amount, None, self.own.key)?;
+            let message = self.offer_for_us(author, seen.tx, height, &carried)?;
+            Some(Arc::new(ReceivedOffer { author, carried, message }))
+        })
     }
 
     /// What it says to this party, by its sealing secret or its prekeys.
@@ -92,7 +100,9 @@ impl Reader<'_> {
         let context = self.context(record.role, peer, record.input0, record.carrier);
         let message = offer.message.as_ref()?;
         let first = match record.role {
-            Role::Initiator => self.draft(record, context, secret?, offer)?.into_first()?,
+            Role::Initiator => {
+                self.draft(record, context, secret?, offer.lock_time, Some(message))?.into_first()?
+            }
             Role::Responder => {
                 let direction = context.letter(Role::Initiator, record.input0);
                 self.first_secret(&direction, message, offer.at?.height)?
@@ -105,13 +115,14 @@ impl Reader<'_> {
         let input0 = case.record.input0;
         let Some(mined) = self.history.spender(&input0) else {
             let unmined = self.history.unmined_spender(&input0).zip(self.output(&input0));
-            let offer = unmined.and_then(|(tx, coin)| self.offer_in(case, tx, coin.value, None));
+            let offer =
+                unmined.and_then(|(tx, coin)| self.offer_in(case, &Seen::unmined(tx), coin.value, None));
             return (OfferPlace::Unmined, offer);
         };
         let found = self
             .input0_amount(mined)
             .filter(|_| mined.tx.input.first().is_some_and(|input| input.previous_output == input0))
-            .and_then(|amount| self.offer_in(case, &mined.tx, amount, Some(mined.at)));
+            .and_then(|amount| self.offer_in(case, &Seen::mined(mined), amount, Some(mined.at)));
         let place = found.as_ref().map_or(OfferPlace::Replaced, |_| OfferPlace::Mined(mined.at.height));
         (place, found)
     }
@@ -120,41 +131,43 @@ impl Reader<'_> {
     fn offer_in(
         &self,
         case: &Case<'_>,
-        tx: &Transaction,
+        seen: &Seen<'_>,
         amount: Amount,
         at: Option<Position>,
     ) -> Option<OfferRead> {
-        let (initiator, responder) = (case.context.initiator.key, case.context.responder.key);
-        let (_, carried) = Carried::read(self.chain, tx, amount, Some(initiator), responder)?;
-        let lock_time = tx.lock_time.to_consensus_u32();
-        let mut read = OfferRead { txid: tx.compute_txid(), at, lock_time, carried, message: None };
-        match case.record.role {
+        let (carried, message) = match case.record.role {
             Role::Responder => {
                 let height = at.map_or_else(|| self.history.tip().next(), |at| at.height);
-                read.message = Some(self.offer_for_us(initiator, tx, height, &read.carried)?);
-                Some(read)
+                let received = self.received(seen, amount, height)?;
+                let by_peer = received.author == case.context.initiator.key;
+                by_peer.then(|| (received.carried.clone(), Some(received.message.clone())))?
             }
-            Role::Initiator => self.own_offer(case, read),
-        }
+            Role::Initiator => {
+                let question = (Subject::of(case), seen.wtxid, amount);
+                let read = || self.made(case, seen, amount).map(Arc::new);
+                let made = self.known.made.recall(case.record.id, question, read)?;
+                (made.carried.clone(), made.message.clone())
+            }
+        };
+        let lock_time = seen.tx.lock_time.to_consensus_u32();
+        Some(OfferRead { txid: seen.txid, wtxid: seen.wtxid, at, lock_time, carried, message })
     }
 
     /// One's own offer, as this home would make it again. Without the secret it is taken for what it looks like.
-    fn own_offer(&self, case: &Case<'_>, mut read: OfferRead) -> Option<OfferRead> {
-        let carrier = match &read.carried {
-            Carried::Run(_) => Carrier::Value,
-            Carried::Beside(payment) if payment.locked().is_none() => Carrier::Static,
-            Carried::Beside(_) => Carrier::Dynamic,
-        };
+    fn made(&self, case: &Case<'_>, seen: &Seen<'_>, amount: Amount) -> Option<MadeOffer> {
+        let (initiator, responder) = (case.context.initiator.key, case.context.responder.key);
+        let (_, carried) = Carried::read(self.chain, seen.tx, amount, Some(initiator), responder)?;
+        let carrier = carrier_of(&carried);
         if carrier != case.record.carrier {
             return None;
         }
-        read.message = match &read.carried {
-            Carried::Run(run) => Some(Offer::from_bytes(carrier, run.message()).ok()?),
-            Carried::Beside(_) if carrier == Carrier::Static => None,
-            Carried::Beside(payment) => Some(Offer::from_bytes(carrier, payment.message()).ok()?),
-        };
+        let mut read = MadeOffer { message: in_the_open(&carried), carried };
+        if read.message.is_none() && carrier != Carrier::Static {
+            return None;
+        }
         let Some(secret) = case.secret else { return Some(read) };
-        let draft = self.draft(case.record, case.context, secret, &read)?;
+        let lock_time = seen.tx.lock_time.to_consensus_u32();
+        let draft = self.draft(case.record, case.context, secret, lock_time, read.message.as_ref())?;
         let is_ours = match &read.carried {
             Carried::Run(_) => true,
             Carried::Beside(payment) if carrier == Carrier::Static => {
@@ -162,7 +175,6 @@ impl Reader<'_> {
                 sealed == payment.message()
             }
             Carried::Beside(_) => {
-                let (initiator, responder) = (case.context.initiator.key, case.context.responder.key);
                 let lock = self.lock(initiator, responder, draft.first()?, draft.offer())?;
                 read.message.as_ref() == Some(draft.offer()) && is_locked(&read.carried, &lock)
             }
@@ -177,18 +189,36 @@ impl Reader<'_> {
         record: &Record,
         context: Context,
         secret: &NegotiationSecret,
-        offer: &OfferRead,
+        lock_time: u32,
+        message: Option<&Offer>,
     ) -> Option<Draft> {
         match record.carrier {
             Carrier::Value => Some(Draft::new(context, record.suite, record.form, secret)),
-            Carrier::Static => Some(Draft::dated(context, record.suite, offer.lock_time, secret)),
+            Carrier::Static => Some(Draft::dated(context, record.suite, lock_time, secret)),
             Carrier::Dynamic => {
-                let (prekey, timeout) = (record.prekey.as_deref()?, offer.timeout()?);
+                let (prekey, timeout) = (record.prekey.as_deref()?, timeout(message?)?);
                 Draft::to_prekey(context, record.suite, prekey, timeout, secret).ok()
             }
             _ => None,
         }
     }
+}
+
+fn carrier_of(carried: &Carried) -> Carrier {
+    match carried {
+        Carried::Run(_) => Carrier::Value,
+        Carried::Beside(payment) if payment.locked().is_none() => Carrier::Static,
+        Carried::Beside(_) => Carrier::Dynamic,
+    }
+}
+
+/// What a message says that anybody can read.
+fn in_the_open(carried: &Carried) -> Option<Offer> {
+    let bytes = match carried {
+        Carried::Run(run) => run.message(),
+        Carried::Beside(payment) => payment.locked().map(|_| payment.message())?,
+    };
+    Offer::from_bytes(carrier_of(carried), bytes).ok()
 }
 
 fn is_locked(carried: &Carried, lock: &Lock) -> bool {

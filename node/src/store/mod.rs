@@ -13,7 +13,8 @@ mod vault;
 use std::path::{Path, PathBuf};
 
 use keyway_protocol::secret::Secret;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, params};
 use zeroize::Zeroizing;
 
 pub(crate) use envelopes::Envelope;
@@ -28,6 +29,9 @@ const FORMAT: i64 = 3;
 /// The oldest format that is brought up to date when a store is opened.
 const OLDEST: i64 = 2;
 const APPLICATION_ID: i64 = 0x6b77_6179; // "kway"
+
+/// More than the store has: each is compiled once.
+const STATEMENTS: usize = 64;
 
 const SCHEMA: &str = "
     CREATE TABLE meta (
@@ -112,7 +116,7 @@ impl Store {
             db.execute_batch(&format!(
                 "BEGIN; {SCHEMA} {SINCE_3} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
             ))?;
-            db.execute("INSERT INTO meta VALUES ('lock', ?1, row_digest('lock', ?1))", [lock.to_bytes()])
+            execute(db, "INSERT INTO meta VALUES ('lock', ?1, row_digest('lock', ?1))", [lock.to_bytes()])
         })?;
         Ok(store)
     }
@@ -151,6 +155,7 @@ impl Store {
     fn configure(&self) -> Result<(), NodeError> {
         // EXTRA: after a power cut a committed transaction is there, and a deleted journal stays deleted.
         self.run(|db| {
+            db.set_prepared_statement_cache_capacity(STATEMENTS);
             db.execute_batch(
                 "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;
                  PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000;",
@@ -163,8 +168,8 @@ impl Store {
     /// # Errors
     /// Those of `step` and of the disk.
     pub fn step<T>(&mut self, step: impl FnOnce(&Store) -> Result<T, NodeError>) -> Result<T, NodeError> {
-        self.run(|db| db.execute_batch("BEGIN IMMEDIATE")).inspect_err(|_| self.doubtful = true)?;
-        match step(self).and_then(|done| self.run(|db| db.execute_batch("COMMIT")).map(|()| done)) {
+        self.run(|db| execute(db, "BEGIN IMMEDIATE", [])).inspect_err(|_| self.doubtful = true)?;
+        match step(self).and_then(|done| self.run(|db| execute(db, "COMMIT", [])).map(|_| done)) {
             Ok(done) => Ok(done),
             Err(error) => {
                 // If this fails too, SQLite has already rolled back, or will when the file is opened again.
@@ -193,23 +198,24 @@ impl Store {
 
     /// A public value by name.
     pub(crate) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, NodeError> {
-        self.run(|db| {
-            db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
-        })
+        self.run(|db| one(db, "SELECT value FROM meta WHERE key = ?1", [key]))
     }
 
     pub(crate) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), NodeError> {
         self.run(|db| {
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2, row_digest(?1, ?2))", params![key, value])
-                .map(drop)
+            execute(
+                db,
+                "INSERT OR REPLACE INTO meta VALUES (?1, ?2, row_digest(?1, ?2))",
+                params![key, value],
+            )
+            .map(drop)
         })
     }
 
     /// A secret by name; `None` if it was never stored or is erased.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<Secret>, NodeError> {
-        let sealed: Option<Vec<u8>> = self.run(|db| {
-            db.query_row("SELECT sealed FROM secrets WHERE name = ?1", [name], |row| row.get(0)).optional()
-        })?;
+        let sealed: Option<Vec<u8>> =
+            self.run(|db| one(db, "SELECT sealed FROM secrets WHERE name = ?1", [name]))?;
         let Some(sealed) = sealed else { return Ok(None) };
         let opened: Option<Zeroizing<Vec<u8>>> = self.vault.open(name, &sealed);
         let secret = opened.and_then(|bytes| Secret::from_slice(&bytes));
@@ -219,7 +225,8 @@ impl Store {
     pub(crate) fn set_secret(&self, name: &str, secret: &Secret) -> Result<(), NodeError> {
         let sealed = self.vault.seal(name, secret.expose())?;
         self.run(|db| {
-            db.execute(
+            execute(
+                db,
                 "INSERT OR REPLACE INTO secrets VALUES (?1, ?2, row_digest(?1, ?2))",
                 params![name, sealed],
             )
@@ -228,7 +235,7 @@ impl Store {
     }
 
     pub(crate) fn erase_secret(&self, name: &str) -> Result<(), NodeError> {
-        self.run(|db| db.execute("DELETE FROM secrets WHERE name = ?1", [name]).map(drop))
+        self.run(|db| execute(db, "DELETE FROM secrets WHERE name = ?1", [name]).map(drop))
     }
 
     /// Runs a statement and says what its failure means to a person.
@@ -239,6 +246,16 @@ impl Store {
     fn damaged(&self, what: &str) -> NodeError {
         damaged(&self.path, what)
     }
+}
+
+/// Runs a statement, compiled once for the connection; how many rows it changed.
+fn execute(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    db.prepare_cached(sql)?.execute(params)
+}
+
+/// The first column of the one row that there may be.
+fn one<T: FromSql>(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<T>> {
+    db.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()
 }
 
 fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {

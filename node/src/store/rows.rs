@@ -12,10 +12,10 @@ use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
 use keyway_protocol::sealing::StreamId;
 use keyway_protocol::state::{Position, State};
 use keyway_protocol::suite::Suite;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use std::sync::Arc;
 
-use super::Store;
+use super::{Store, execute, one};
 use crate::error::NodeError;
 use crate::history::{Block, Mined};
 use crate::peers::Mark;
@@ -204,7 +204,7 @@ impl Store {
         read: impl Fn(&Row<'_>) -> Raw<T>,
     ) -> Result<Vec<T>, NodeError> {
         let rows: Vec<Option<T>> = self.run(|db| {
-            let mut statement = db.prepare(sql)?;
+            let mut statement = db.prepare_cached(sql)?;
             statement.query_map([], |row| read(row))?.collect()
         })?;
         let whole: Option<Vec<T>> = rows.into_iter().collect();
@@ -222,7 +222,7 @@ impl Store {
     pub(crate) fn add_block(&self, block: &Block) -> Result<(), NodeError> {
         let row = params![block.at.height.to_u32(), block.at.hash.as_byte_array(), block.time];
         self.run(|db| {
-            db.execute("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
+            execute(db, "INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
                 .map(drop)
         })
     }
@@ -235,8 +235,8 @@ impl Store {
             "DELETE FROM mined WHERE height = ?1"
         };
         self.run(|db| {
-            db.execute(rows, [height.to_u32()])?;
-            db.execute("DELETE FROM blocks WHERE height = ?1", [height.to_u32()]).map(drop)
+            execute(db, rows, [height.to_u32()])?;
+            execute(db, "DELETE FROM blocks WHERE height = ?1", [height.to_u32()]).map(drop)
         })
     }
 
@@ -267,7 +267,7 @@ impl Store {
             input0.map(|coin| coin.script_pubkey.as_bytes()),
         ];
         self.run(|db| {
-            db.execute("INSERT OR REPLACE INTO mined VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_digest(?1, ?2, ?3, ?4, ?5, ?6))", row).map(drop)
+            execute(db, "INSERT OR REPLACE INTO mined VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_digest(?1, ?2, ?3, ?4, ?5, ?6))", row).map(drop)
         })
     }
 
@@ -310,7 +310,8 @@ impl Store {
             fee.to_sat(),
         ];
         let seq = self.run(|db| {
-            db.execute(
+            execute(
+                db,
                 "INSERT INTO sent (txid, raw, purpose, negotiation, fee_sat, digest)
                  VALUES (?1, ?2, ?3, ?4, ?5, row_digest(?1, ?2, ?3, ?4, ?5))",
                 row,
@@ -321,7 +322,7 @@ impl Store {
     }
 
     pub(crate) fn remove_sent(&self, txid: &Txid) -> Result<(), NodeError> {
-        self.run(|db| db.execute("DELETE FROM sent WHERE txid = ?1", [txid.as_byte_array()]).map(drop))
+        self.run(|db| execute(db, "DELETE FROM sent WHERE txid = ?1", [txid.as_byte_array()]).map(drop))
     }
 
     pub(crate) fn peers(&self) -> Result<Vec<Card>, NodeError> {
@@ -334,15 +335,15 @@ impl Store {
         let permanent = card.permanent();
         let row = params![permanent.key.to_bytes(), permanent.name.as_str(), card.to_string()];
         self.run(|db| {
-            db.execute("INSERT OR REPLACE INTO peers VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
+            execute(db, "INSERT OR REPLACE INTO peers VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
                 .map(drop)
         })
     }
 
     pub(crate) fn remove_peer(&self, key: PartyKey) -> Result<(), NodeError> {
         self.run(|db| {
-            db.execute("DELETE FROM marks WHERE key = ?1", [key.to_bytes()])?;
-            db.execute("DELETE FROM peers WHERE key = ?1", [key.to_bytes()]).map(drop)
+            execute(db, "DELETE FROM marks WHERE key = ?1", [key.to_bytes()])?;
+            execute(db, "DELETE FROM peers WHERE key = ?1", [key.to_bytes()]).map(drop)
         })
     }
 
@@ -357,7 +358,7 @@ impl Store {
     pub(crate) fn put_mark(&self, key: PartyKey, mark: Mark) -> Result<(), NodeError> {
         let row = params![key.to_bytes(), mark.introduced, mark.revoked];
         self.run(|db| {
-            db.execute("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
+            execute(db, "INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))", row)
                 .map(drop)
         })
     }
@@ -372,7 +373,8 @@ impl Store {
     pub(crate) fn put_introduction(&self, word: &Introduction) -> Result<(), NodeError> {
         let row = params![word.introducer().to_bytes(), word.subject(), word.to_string()];
         self.run(|db| {
-            db.execute(
+            execute(
+                db,
                 "INSERT OR REPLACE INTO introductions VALUES (?1, ?2, ?3, row_digest(?1, ?2, ?3))",
                 row,
             )
@@ -404,7 +406,8 @@ impl Store {
             record.prekey,
         ];
         self.run(|db| {
-            db.execute(
+            execute(
+                db,
                 "INSERT OR REPLACE INTO negotiations
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
                          row_digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13))",
@@ -415,7 +418,7 @@ impl Store {
     }
 
     pub(crate) fn remove_negotiation(&self, id: &NegotiationId) -> Result<(), NodeError> {
-        self.run(|db| db.execute("DELETE FROM negotiations WHERE id = ?1", [id.as_bytes()]).map(drop))
+        self.run(|db| execute(db, "DELETE FROM negotiations WHERE id = ?1", [id.as_bytes()]).map(drop))
     }
 
     /// Notes that a message was opened; `false` if it was before.
@@ -429,18 +432,18 @@ impl Store {
         // SQLite's integers are signed; the counter's bits are kept as they are.
         let row = params![id.as_bytes(), stream.as_bytes(), counter as i64, height.to_u32()];
         let seen: Option<i64> = self.run(|db| {
-            db.query_row(
+            one(
+                db,
                 "SELECT 1 FROM opened WHERE negotiation = ?1 AND stream = ?2 AND counter = ?3",
                 params![id.as_bytes(), stream.as_bytes(), counter as i64],
-                |row| row.get(0),
             )
-            .optional()
         })?;
         if planted::is(Bug::OpenedNotNoted) {
             return Ok(true);
         }
         self.run(|db| {
-            db.execute(
+            execute(
+                db,
                 "INSERT OR IGNORE INTO opened VALUES (?1, ?2, ?3, ?4, row_digest(?1, ?2, ?3, ?4))",
                 row,
             )
@@ -450,7 +453,7 @@ impl Store {
 
     /// Forgets opened messages of blocks below `height`: the window refuses them by itself.
     pub(crate) fn forget_opened_below(&self, height: Height) -> Result<(), NodeError> {
-        self.run(|db| db.execute("DELETE FROM opened WHERE height < ?1", [height.to_u32()]).map(drop))
+        self.run(|db| execute(db, "DELETE FROM opened WHERE height < ?1", [height.to_u32()]).map(drop))
     }
 }
 
