@@ -129,3 +129,20 @@ impl<S: Eq + Hash, Q: PartialEq, A: Clone> Last<S, Q, A> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_question_about_a_transaction_is_answered_anew() {
+        let known: Last<u8, (&str, u32), u32> = Last::default();
+        assert_eq!(known.recall(1, ("witness", 1), || 10), 10);
+        assert_eq!(known.recall(1, ("witness", 1), || 11), 10, "the same question");
+        assert_eq!(known.recall(1, ("another witness", 1), || 12), 12);
+        assert_eq!(known.recall(1, ("another witness", 2), || 13), 13, "another height");
+        assert_eq!(known.recall(2, ("another witness", 2), || 14), 14, "another subject");
+        known.entries().clear();
+        assert_eq!(known.recall(2, ("another witness", 2), || 15), 15, "after forgetting");
+    }
+}
