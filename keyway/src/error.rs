@@ -103,6 +103,25 @@ pub enum Error {
         "`keyway serve` has this home open, and did not answer\n{0}\nlook at its log; what it was asked may have been done"
     )]
     Served(String),
+    /// An enforcer that strangers could reach.
+    #[cfg(feature = "exponent")]
+    #[error(
+        "{0} is not an address of this machine alone\nwhat is asked there is not encrypted, and whoever has the cookie can mine and pay\nuse an address like 127.0.0.1:28332, and a tunnel for others"
+    )]
+    NotLoopback(std::net::SocketAddr),
+    /// Two enforcers with one folder.
+    #[cfg(feature = "exponent")]
+    #[error("{} is in use\nanother enforcer keeps there how far it came\nuse another folder for --data, or end the other", .0.display())]
+    EnforcerRuns(PathBuf),
+    /// The enforcer's server failed.
+    #[cfg(feature = "exponent")]
+    #[error("nothing can be answered at {address}\n{what}\nuse another address for --listen")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        what: String,
+    },
     /// A node wants credentials.
     #[error(
         "no way into the node at {0} is known\nits cookie is not where that of a node of this port usually is\nuse --cookie FILE (the file `.cookie` in the node's folder), or --user NAME with --password-file FILE"

@@ -10,6 +10,8 @@ mod context;
 mod demo;
 #[cfg(feature = "embedded")]
 mod eavesdropper;
+#[cfg(feature = "exponent")]
+mod enforce;
 mod error;
 #[cfg(feature = "embedded")]
 mod faucet;

@@ -25,9 +25,13 @@
 pub mod contract;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "exponent")]
+pub mod enforcer;
 mod error;
 mod ledger;
 pub mod rpc;
+#[cfg(feature = "exponent")]
+mod rule;
 mod scan;
 mod sieve;
 #[cfg(feature = "testnode")]

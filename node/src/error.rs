@@ -225,7 +225,7 @@ pub enum NodeError {
     },
     /// An offer whose payment OP_EXPONENT locks, on a ledger where nobody enforces it.
     #[error(
-        "nobody here enforces OP_EXPONENT\nover the dynamic carrier {suite} locks the payment with that opcode, and where it is not enforced anybody can take the payment\nuse --suite x25519-mlkem768 or x25519, which lock it on every chain; or a ledger that enforces it: enforce_exponent = true in keyway.toml"
+        "nobody here enforces OP_EXPONENT\nover the dynamic carrier {suite} locks the payment with that opcode, and where it is not enforced anybody can take the payment\nuse --suite x25519-mlkem768 or x25519, which lock it on every chain; or a ledger that enforces it: enforce_exponent = true for the embedded one, `keyway enforce` before a node"
     )]
     NotEnforced {
         /// The suite asked for.

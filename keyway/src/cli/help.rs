@@ -165,6 +165,19 @@ Example:
   keyway --home car status           # on another terminal: asks the service
   curl --unix-socket car/control.sock http://keyway/v1/status";
 
+#[cfg(feature = "exponent")]
+pub const ENFORCE: &str = "\
+It follows the node, checks every spending by OP_EXPONENT in blocks that come after the one where it began, and has the
+node leave blocks that break the rule (invalidateblock). It answers the node's JSON-RPC at --listen, with the cookie in
+DIR/.cookie: there sendrawtransaction takes such spendings, getblocktemplate holds them and submitblock checks blocks;
+every other question goes to the node. Homes that name it as their node can use the ffdhe suites over the dynamic
+carrier; miners of a consortium ask it instead of the node. SIGTERM and SIGINT end it; it catches up when it is back.
+
+Example:
+  keyway enforce --node http://127.0.0.1:18443 --data enforcer
+  keyway --home car init --name car --node http://127.0.0.1:28332 \\
+    --cookie enforcer/.cookie";
+
 pub const KEYS: &str = "\
 A fingerprint says nothing of its key; equal fingerprints on both sides mean the same key.
 

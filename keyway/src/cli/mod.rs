@@ -103,6 +103,10 @@ pub enum Command {
     /// Run by itself: follow the node, answer, raise fees, and do what other commands and programs ask
     #[command(after_help = help::SERVE)]
     Serve(Serve),
+    /// Hold a node to the rule of OP_EXPONENT, and stand before it for those who pay and mine
+    #[cfg(feature = "exponent")]
+    #[command(after_help = help::ENFORCE)]
+    Enforce(Enforce),
     /// List the keys by their fingerprints
     #[command(after_help = help::KEYS)]
     Keys(Keys),

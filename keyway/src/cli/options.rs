@@ -1,5 +1,7 @@
 //! What each command takes.
 
+#[cfg(feature = "exponent")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -32,15 +34,9 @@ pub struct Init {
     /// See the chain through a full node: http://HOST:PORT of its JSON-RPC
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub node: Option<String>,
-    /// The node's cookie file [default: where nodes of this port have it]
-    #[arg(long, value_name = "FILE", requires = "node", conflicts_with = "user", value_hint = ValueHint::FilePath)]
-    pub cookie: Option<PathBuf>,
-    /// A user of the node
-    #[arg(long, value_name = "NAME", requires = "node", requires = "password_file")]
-    pub user: Option<String>,
-    /// The file whose first line is that user's password
-    #[arg(long, value_name = "FILE", requires = "user", value_hint = ValueHint::FilePath)]
-    pub password_file: Option<PathBuf>,
+    /// How the node lets one in.
+    #[command(flatten)]
+    pub way_in: WayIn,
     /// Keep the secrets unencrypted: whoever has the home has the identity. For trying out only
     #[arg(long, conflicts_with_all = ["passphrase_file", "key_file"])]
     pub insecure_no_passphrase: bool,
@@ -53,6 +49,20 @@ pub struct Init {
     /// Ask for the mnemonic of an earlier home on the terminal
     #[arg(long)]
     pub restore: bool,
+}
+
+/// What a node wants before it answers.
+#[derive(Args, Clone, Debug)]
+pub struct WayIn {
+    /// The node's cookie file [default: where nodes of this port have it]
+    #[arg(long, value_name = "FILE", requires = "node", conflicts_with = "user", value_hint = ValueHint::FilePath)]
+    pub cookie: Option<PathBuf>,
+    /// A user of the node
+    #[arg(long, value_name = "NAME", requires = "node", requires = "password_file")]
+    pub user: Option<String>,
+    /// The file whose first line is that user's password
+    #[arg(long, value_name = "FILE", requires = "user", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
 }
 
 /// `keyway card`
@@ -208,6 +218,27 @@ pub struct Cost {
 /// `keyway serve`
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Serve {
+    /// How the log is written to standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
+    pub log: LogAs,
+}
+
+/// `keyway enforce`
+#[cfg(feature = "exponent")]
+#[derive(Args, Debug)]
+pub struct Enforce {
+    /// The node to stand before: http://HOST:PORT of its JSON-RPC
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub node: String,
+    /// How it lets one in.
+    #[command(flatten)]
+    pub way_in: WayIn,
+    /// Where to answer, on this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:28332")]
+    pub listen: SocketAddr,
+    /// Where to keep how far it came, and the cookie for those who ask
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: PathBuf,
     /// How the log is written to standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
     pub log: LogAs,

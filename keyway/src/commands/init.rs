@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use bip39::Mnemonic;
 use keyway_chain::{BlockRef, Chain, Height};
-use keyway_ledger::Ledger;
+use keyway_ledger::{Ledger, Rpc};
 use keyway_node::{Access, Block, Config, LedgerConfig, NewParty, NodeConfig, NodeError, Party, STORE_FILE};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::cli::{Global, Init};
+use crate::cli::{Global, Init, WayIn};
 use crate::error::Error;
 use crate::render::layout::{hanging, pad};
 use crate::ui::Ui;
@@ -103,8 +103,10 @@ fn config(args: &Init) -> Result<Config, Error> {
 /// The chain is the node's; it was asked for in so many words, or is taken as it is.
 fn beside_node(args: &Init, url: &str) -> Result<Config, Error> {
     keyway_ledger::rpc::check_address(url)?;
-    let node = NodeConfig { url: url.trim_end_matches('/').to_owned(), access: access(args, url)? };
+    let node = node(url, &args.way_in)?;
     let chain = keyway_ledger::rpc::chain_of(node.endpoint()?)?;
+    let enforced = Rpc::connect(chain.clone(), node.endpoint()?)?.enforces_exponent()?;
+    let node = NodeConfig { enforced, ..node };
     match &args.chain {
         Some(expected) if expected.name() != chain.name() => {
             Err(Error::ChainOfNode { url: node.url, found: chain.name(), expected: expected.name() })
@@ -113,7 +115,16 @@ fn beside_node(args: &Init, url: &str) -> Result<Config, Error> {
     }
 }
 
-fn access(args: &Init, url: &str) -> Result<Access, Error> {
+/// The node of that address, and the way into it.
+///
+/// # Errors
+/// If no way is known.
+pub fn node(url: &str, way_in: &WayIn) -> Result<NodeConfig, Error> {
+    let url = url.trim_end_matches('/').to_owned();
+    Ok(NodeConfig { access: access(way_in, &url)?, url, enforced: false })
+}
+
+fn access(args: &WayIn, url: &str) -> Result<Access, Error> {
     if let Some((name, file)) = args.user.as_ref().zip(args.password_file.as_deref()) {
         return Ok(Access::User { name: name.clone(), password_file: absolute(file)? });
     }

@@ -4,7 +4,7 @@ pub mod cards;
 mod chain;
 pub mod cost;
 mod generate;
-mod init;
+pub mod init;
 mod keys;
 mod messages;
 mod offer;
@@ -30,6 +30,8 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         Command::Fund(args) => chain::fund(&global, &args, ui),
         Command::Mine(args) => chain::mine(&global, &args, ui),
         Command::Serve(args) => serve::run(&global, &args, ui),
+        #[cfg(feature = "exponent")]
+        Command::Enforce(args) => crate::enforce::run(&args, ui),
         Command::Cost(args) => cost::run(&args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
         Command::Script { action } => script::script(&action, ui),

@@ -240,6 +240,7 @@ fn ledger_settings(ledger: &LedgerConfig) -> Vec<(&'static str, String)> {
                 Access::User { name, password_file } => settings
                     .extend([("ledger.user", name.clone()), ("ledger.password_file", shown(password_file))]),
             }
+            settings.extend(node.enforced.then(|| ("ledger.enforce_exponent", "true".to_owned())));
             settings
         }
     }

@@ -18,6 +18,8 @@ mod damage;
 mod demo;
 mod disk_full;
 mod endless;
+#[cfg(feature = "exponent")]
+mod enforcing;
 mod fleet;
 mod help;
 mod killed;

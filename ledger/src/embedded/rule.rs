@@ -1,43 +1,10 @@
-//! The rule of OP_EXPONENT, which the engine does not know: to it the opcode is an OP_SUCCESS, so the engine takes every
-//! spending that is right otherwise. What is checked here is only ever stricter.
+//! What a block's spendings of OP_EXPONENT spend, before the engine sees the block.
 
 use std::collections::HashMap;
 
 use bitcoin::{Block, OutPoint, Transaction, TxOut, Txid};
-use keyway_script::exponent::is_in_leaf_of;
-use keyway_script::{Flags, ScriptError, Spending};
 
-const RULES: Flags = Flags::CONSENSUS.with(Flags::EXPONENT);
-
-/// A spending that breaks the rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken {
-    pub(super) txid: Txid,
-    pub(super) input: usize,
-    pub(super) error: ScriptError,
-}
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "input {} of {}: {} ({})", self.input, self.txid, self.error, self.error.name())
-    }
-}
-
-/// Whether the rule has anything to say on it.
-pub(super) fn concerns(tx: &Transaction) -> bool {
-    tx.input.iter().any(|input| is_in_leaf_of(&input.witness))
-}
-
-/// Whether the transaction keeps the rule; `spent` are the outputs that its inputs spend, in their order.
-pub(super) fn check(tx: &Transaction, spent: &[TxOut]) -> Result<(), Broken> {
-    let Ok(spending) = Spending::new(tx, spent) else { return Ok(()) };
-    let concerned = spending.inputs().filter(|input| is_in_leaf_of(&input.txin().witness));
-    for input in concerned {
-        let broken = |error| Broken { txid: tx.compute_txid(), input: input.index(), error };
-        input.verify(RULES).map_err(broken)?;
-    }
-    Ok(())
-}
+pub(super) use crate::rule::{Broken, check, concerns};
 
 /// The outputs that a block's concerned transactions spend, as far as they were found.
 #[derive(Debug, Default)]

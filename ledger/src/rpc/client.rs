@@ -155,7 +155,12 @@ impl Client {
     }
 
     /// A node that started anew has a new cookie; one that is busy closes connections: one more try.
-    fn exchange(&self, request: &Value, limit: u64, longer: Duration) -> Result<Vec<u8>, CallError> {
+    pub(super) fn exchange(
+        &self,
+        request: &Value,
+        limit: u64,
+        longer: Duration,
+    ) -> Result<Vec<u8>, CallError> {
         let body = request.to_string();
         match self.post(&body, limit, longer) {
             Err(Failed::Unauthorized) if self.credentials.renew() => {}

@@ -12,6 +12,8 @@
 mod block;
 mod client;
 mod credentials;
+#[cfg(feature = "exponent")]
+mod enforced;
 mod header;
 mod network;
 mod pool;
@@ -49,6 +51,7 @@ const TRIES: usize = 20;
 /// The node's numbers for its reasons.
 mod code {
     pub(super) const MISC: i64 = -1;
+    pub(super) const NO_SUCH_METHOD: i64 = -32_601;
     pub(super) const NOT_FOUND: i64 = -5;
     pub(super) const OUT_OF_RANGE: i64 = -8;
     pub(super) const NOT_DECODED: i64 = -22;
@@ -293,6 +296,15 @@ impl Ledger for Rpc {
 
     fn most_data(&self) -> Result<usize, LedgerError> {
         sending::most_data(self)
+    }
+
+    /// Whether an enforcer answers at the address: it knows a question that nodes do not.
+    fn enforces_exponent(&self) -> Result<bool, LedgerError> {
+        match self.client()?.call::<serde::de::IgnoredAny>("getexponentinfo", []) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some(code::NO_SUCH_METHOD) => Ok(false),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     fn wait(&self, seen: BlockRef, at_most: Duration) -> Result<BlockRef, LedgerError> {

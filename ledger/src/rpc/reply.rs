@@ -120,6 +120,16 @@ struct Prevout {
 }
 
 impl TxWithPrevouts {
+    /// What all inputs spend, in their order, if the node still knows it.
+    #[cfg(feature = "exponent")]
+    pub(super) fn spent(self) -> Option<Vec<bitcoin::TxOut>> {
+        let output = |Prevout { value, script }| bitcoin::TxOut {
+            value: value.0,
+            script_pubkey: ScriptBuf::from_bytes(script.hex.0),
+        };
+        self.vin.into_iter().map(|vin| vin.prevout.map(output)).collect()
+    }
+
     /// What input 0 spends, if that is the coin of this outpoint and the node still knows it.
     pub(super) fn input_zero(self, spends: &bitcoin::OutPoint) -> Option<bitcoin::TxOut> {
         let first = self.vin.into_iter().next()?;

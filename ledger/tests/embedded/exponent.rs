@@ -1,23 +1,14 @@
 //! OP_EXPONENT: a ledger that holds blocks to its rule, beside one that does not.
 
 use bitcoin::consensus::{deserialize, serialize};
-use bitcoin::opcodes::all::{OP_EQUALVERIFY, OP_PUSHNUM_1, OP_SHA256};
-use bitcoin::script::Builder;
-use bitcoin::secp256k1::{Secp256k1, XOnlyPublicKey};
-use bitcoin::taproot::{LeafVersion, TaprootBuilder, TaprootSpendInfo};
-use bitcoin::{Amount, Block, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness};
+use bitcoin::{Amount, Block, OutPoint, Transaction};
 use keyway_chain::BlockRef;
-use keyway_ledger::contract::{FEE, Free, Harness, Purse, fund, pay};
+use keyway_ledger::contract::{Free, Harness, fund};
 use keyway_ledger::embedded::{BlockError, Plan, Submitted};
 use keyway_ledger::{Embedded, Ledger, RefusalKind};
 
+use super::lock::{OPENS, lock_up, spend};
 use super::tools::Fresh;
-
-/// BIP341's point that nobody has the secret of.
-const NUMS: &str = "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0";
-/// 2^t mod 101 = 14 for t = 10, and 101 is prime.
-const OPENS: u8 = 10;
-const POWER: [u8; 1] = [14];
 
 fn enforcing() -> Fresh {
     let fresh = Fresh::start();
@@ -25,49 +16,12 @@ fn enforcing() -> Fresh {
     fresh
 }
 
-/// `<2> <101> OP_EXPONENT OP_SHA256 <hash> OP_EQUALVERIFY 1`
-fn lock() -> ScriptBuf {
-    use bitcoin::hashes::{Hash, sha256};
-    let hash = sha256::Hash::hash(&POWER).to_byte_array();
-    let mut script = Builder::new().push_slice([2]).push_slice([101]).into_bytes();
-    script.push(0xee);
-    let rest = Builder::new().push_opcode(OP_SHA256).push_slice(hash).push_opcode(OP_EQUALVERIFY);
-    script.extend(rest.push_opcode(OP_PUSHNUM_1).into_bytes());
-    ScriptBuf::from_bytes(script)
-}
-
-fn leaf() -> TaprootSpendInfo {
-    let internal: XOnlyPublicKey = NUMS.parse().unwrap();
-    let builder = TaprootBuilder::new().add_leaf(0, lock()).unwrap();
-    builder.finalize(&Secp256k1::new(), internal).unwrap()
-}
-
-/// Pays into the lock.
-fn lock_up(from: Purse) -> Transaction {
-    let mut tx = pay(&[from], &[(Free(1), from.value - FEE)]);
-    tx.output[0].script_pubkey = ScriptBuf::new_p2tr_tweaked(leaf().output_key());
-    tx
-}
-
-/// Spends the lock with this number: the right one, or a thief's.
-fn spend(locked: &Transaction, exponent: &[u8]) -> Transaction {
-    let control = leaf().control_block(&(lock(), LeafVersion::TapScript)).unwrap().serialize();
-    let input = TxIn {
-        previous_output: OutPoint::new(locked.compute_txid(), 0),
-        witness: Witness::from_slice(&[exponent.to_vec(), lock().into_bytes(), control]),
-        ..TxIn::default()
-    };
-    let value = locked.output[0].value - FEE;
-    let output = TxOut { value, script_pubkey: Free(u8::from(exponent == [OPENS]).into()).script() };
-    Transaction { input: vec![input], output: vec![output], ..locked.clone() }
-}
-
-fn block(ledger: &Embedded, at: BlockRef) -> Vec<u8> {
+pub fn block(ledger: &Embedded, at: BlockRef) -> Vec<u8> {
     ledger.block(&at.hash).unwrap().unwrap()
 }
 
 /// Gives `to` every block of the best chain of `from` that it does not have; the first that it refuses.
-fn relay(from: &Embedded, to: &Embedded) -> Result<(), BlockError> {
+pub fn relay(from: &Embedded, to: &Embedded) -> Result<(), BlockError> {
     for height in 1..=from.tip().unwrap().height.to_u32() {
         let at = from.block_at(keyway_chain::Height::new(height)).unwrap().unwrap();
         to.submit_block(&block(from, at))?;
@@ -86,7 +40,7 @@ fn reason(error: BlockError) -> String {
 }
 
 /// A chain with a locked output: on the first of the ledgers, told to the others.
-fn locked(ledgers: &[&Fresh]) -> Transaction {
+pub fn locked(ledgers: &[&Fresh]) -> Transaction {
     let funds = fund(ledgers[0], 1);
     let locked = lock_up(funds[0]);
     ledgers[0].send(&locked);

@@ -12,8 +12,11 @@ mod contract;
 mod course;
 mod crash;
 mod damage;
+mod enforcer;
 mod exponent;
 mod liars;
+#[path = "../lock/mod.rs"]
+mod lock;
 mod mining;
 mod refusals;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,12 @@
 )]
 
 mod contract;
+#[cfg(feature = "exponent")]
+mod enforcer;
 mod harness;
 mod hostile;
 mod liar;
+#[cfg(feature = "exponent")]
+#[path = "../lock/mod.rs"]
+mod lock;
 mod nodes;

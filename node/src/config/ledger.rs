@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub url: String,
     /// What it wants before it answers.
     pub access: Access,
+    /// Whether it is an enforcer of OP_EXPONENT that stands before a node (`keyway enforce`).
+    pub enforced: bool,
 }
 
 /// What a node wants before it answers. Secrets stay in their files.
@@ -122,9 +124,6 @@ impl LedgerTable {
         if path.is_some() {
             return Err("ledger.path: only the embedded ledger has a folder".to_owned());
         }
-        if enforce_exponent.is_some() {
-            return Err("ledger.enforce_exponent: only the embedded ledger enforces by itself".to_owned());
-        }
         let url = url.ok_or("ledger.url: a node needs its address, as \"http://127.0.0.1:8332\"")?;
         rpc::check_address(&url).map_err(|error| format!("ledger.url: {}", first_line(&error)))?;
         let access = match (cookie, user, password_file) {
@@ -132,7 +131,8 @@ impl LedgerTable {
             (None, Some(name), Some(file)) => Access::User { name, password_file: folder.join(file) },
             _ => return Err("ledger: a node needs either cookie, or user and password_file".to_owned()),
         };
-        Ok(LedgerConfig::Node(NodeConfig { url, access }))
+        let enforced = enforce_exponent.unwrap_or(false);
+        Ok(LedgerConfig::Node(NodeConfig { url, access, enforced }))
     }
 }
 
@@ -143,7 +143,10 @@ fn first_line(error: &LedgerError) -> String {
 impl LedgerConfig {
     /// Whether OP_EXPONENT locks outputs there, as far as the configuration says.
     pub fn enforces_exponent(&self) -> bool {
-        matches!(self, Self::Embedded { enforce_exponent: true, .. })
+        match self {
+            Self::Embedded { enforce_exponent, .. } => *enforce_exponent,
+            Self::Node(node) => node.enforced,
+        }
     }
 
     /// Its lines in the file, explained.
@@ -194,6 +197,12 @@ impl NodeConfig {
                 quoted(password_file)
             ),
         };
+        if self.enforced {
+            text.push_str(
+                "# It is an enforcer of OP_EXPONENT (`keyway enforce`): this home's card has prekeys for locks by it.\n\
+                 enforce_exponent = true\n",
+            );
+        }
         text
     }
 }

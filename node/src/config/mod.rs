@@ -259,7 +259,10 @@ mod tests {
     }
 
     fn beside_a_node(chain: Chain, access: Access) -> Config {
-        Config::new(chain, LedgerConfig::Node(NodeConfig { url: "http://127.0.0.1:1".to_owned(), access }))
+        Config::new(
+            chain,
+            LedgerConfig::Node(NodeConfig { url: "http://127.0.0.1:1".to_owned(), access, enforced: true }),
+        )
     }
 
     #[test]
