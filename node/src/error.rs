@@ -356,6 +356,11 @@ pub enum NodeError {
         /// The policy's depth.
         wants: Depth,
     },
+    /// A later epoch took its place long ago.
+    #[error(
+        "the key of negotiation {0} is erased\nanother of this peer took its place more than 100 blocks ago\nuse that one, or negotiate again"
+    )]
+    KeyErased(String),
     /// No key of the pair can seal.
     #[error(
         "there is no active key with {0}\nno negotiation has one that is deep enough in the chain\nmake an offer, or `keyway sync` after the next block"
@@ -423,6 +428,7 @@ impl NodeError {
             | Self::Refusal(_)
             | Self::NotDealtWith { .. }
             | Self::RevokedPeerKept(_)
+            | Self::KeyErased(_)
             | Self::KeyUnusable { .. } => Kind::Refused,
             Self::Ledger(_) | Self::OtherChain { .. } => Kind::Ledger,
             Self::Broadcast { source: BroadcastError::Ledger(_), .. } => Kind::Ledger,

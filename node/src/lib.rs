@@ -23,14 +23,15 @@ mod store;
 mod wallet;
 
 pub use carried::Carriage;
-pub use config::{Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, usual_cookie};
+pub use config::{Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, Rotation, usual_cookie};
 pub use error::{Kind, NodeError};
 pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
-    AnswerView, Costs, Event, NegotiationView, NewParty, OfferRequest, OfferSent, OfferView, Opened, Party,
-    Quote, Raised, SealedMessage, Status, Synced, Terms, Way, birthday, fresh_mnemonic,
+    AnswerView, Costs, Event, NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView,
+    Opened, Party, Quote, Raised, SealedMessage, Status, Synced, Terms, Waiting, Way, birthday,
+    fresh_mnemonic,
 };
 pub use peers::Standing;
 pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};

@@ -152,7 +152,7 @@ Example:
   keyway --home charger sync
 
 JSON: height, connected, disconnected, events (each: event, and negotiation, peer, txid, from, to, why,
-fee_sat, cards, introductions, refused_lines where they apply).";
+fee_sat, by, cards, introductions, refused_lines where they apply).";
 
 pub const SERVE: &str = "\
 It follows the home's node, answers offers as the policy says, sends again what is not mined, and pays more for
@@ -193,8 +193,19 @@ Example:
 JSON: id, role, peer, suite, carrier, answer_in, price_sat, state, depth, key_depth, confirmed, fingerprint,
 offer (txid, height, time, vbytes, fee_sat, commit, coins, bits, data_bytes, in_envelope, locked_sat,
 timeout_height), answer (txid, height, time, vbytes, fee_sat, commit, paid_back_sat, data_bytes, in_envelope),
-netted_sat, declined, as_of_height. A commit (vbytes, fee_sat) comes before what rides in an envelope. Times are
+netted_sat, declined, waiting, rotation (height, time, bytes_left), as_of_height. A commit (vbytes, fee_sat) comes before what rides in an envelope. Times are
 seconds since 1970; what is not known is null.";
+
+pub const ROTATE: &str = "\
+The new key is agreed like the first one, in a payment, from fresh shares. When it is active the old one seals no more; it
+opens what is still on its way for 100 blocks, and is then erased on both sides. The configuration's [rotation] has
+`keyway serve` and `keyway sync` do it by themselves.
+
+Example:
+  keyway --home car rotate charger
+  keyway --home car rotate charger --pay 60000sat
+
+JSON: the fields of `offer`.";
 
 pub const SEAL: &str = "\
 The key is that of the newest block this home has followed, so `keyway sync` now and then. The message is one
@@ -222,7 +233,7 @@ Example:
   keyway --home car status
 
 JSON: name, chain, height, block_time, spendable_sat, held_sat, immature_sat, coins, unmined, address, peers
-(each: peer, negotiation, fingerprint, epoch, since_height, state, confirmed).";
+(each: peer, negotiation, fingerprint, epoch, since_height, state, confirmed, waiting, rotation).";
 
 pub const CONFIG: &str = "\
 Example:

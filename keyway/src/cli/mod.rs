@@ -94,6 +94,9 @@ pub enum Command {
     /// Pay a peer, with the offer of a key in the payment
     #[command(after_help = help::OFFER)]
     Offer(Offer),
+    /// Replace the key with a peer by a new one, on the same terms
+    #[command(after_help = help::ROTATE)]
+    Rotate(Rotate),
     /// Say what negotiating would cost, before anything is paid
     #[command(after_help = help::COST)]
     Cost(Cost),

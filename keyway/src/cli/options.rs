@@ -198,6 +198,16 @@ pub struct Offer {
     pub timeout: Option<u32>,
 }
 
+/// `keyway rotate`
+#[derive(Args, Debug)]
+pub struct Rotate {
+    /// Whose key, by name or the beginning of its name or key
+    pub peer: String,
+    /// What it is paid [default: as much as for the key that is replaced]
+    #[arg(long, value_name = "AMOUNT")]
+    pub pay: Option<Sats>,
+}
+
 /// `keyway cost`
 #[derive(Args, Debug)]
 pub struct Cost {

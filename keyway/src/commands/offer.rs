@@ -1,9 +1,9 @@
-//! `offer`.
+//! `offer` and `rotate`.
 
 use keyway_node::{OfferRequest, OfferSent};
 use serde::Serialize;
 
-use crate::cli::Offer;
+use crate::cli::{Offer, Rotate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::progress;
@@ -42,14 +42,28 @@ pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error
     let (party, ledger) = context.party_and_ledger()?;
     progress::sync(ui, party, ledger)?;
     let sent = party.offer(ledger, &request)?;
-    ui.data(&json(&request, &sent), |_| {
+    tell(&request, &sent, ui)
+}
+
+/// `keyway rotate`
+pub fn rotate(context: &mut Context<'_>, args: &Rotate, ui: &Ui) -> Result<(), Error> {
+    let (party, ledger) = context.party_and_ledger()?;
+    progress::sync(ui, party, ledger)?;
+    let request = party.same_again(&args.peer, args.pay.map(|pay| pay.0))?;
+    let sent = party.offer(ledger, &request)?;
+    tell(&request, &sent, ui)
+}
+
+fn tell(request: &OfferRequest, sent: &OfferSent, ui: &Ui) -> Result<(), Error> {
+    ui.data(&json(request, sent), |_| {
         let message = spread(sent.carriage, request.price);
         let spent = costs(keyway_node::Costs { vbytes: sent.vbytes, fee: Some(sent.fee) });
         let envelope = committed(sent.commit);
         format!(
-            "negotiation {}  offer {} to {peer}\n  {message}\n  {spent}{envelope}",
+            "negotiation {}  offer {} to {}\n  {message}\n  {spent}{envelope}",
             short(&sent.id),
-            ends(sent.txid)
+            ends(sent.txid),
+            request.peer
         )
     })?;
     ui.say("  sent; when it is mined, the peer's `keyway sync` answers it");

@@ -1,5 +1,6 @@
 //! `status` and `config check`.
 
+use bitcoin::Amount;
 use keyway_node::{
     Access, CONFIG_FILE, Config, LedgerConfig, NegotiationView, NodeError, Policy, STORE_FILE,
 };
@@ -11,8 +12,9 @@ use crate::amount::{grouped, sat};
 use crate::cli::Global;
 use crate::context::Context;
 use crate::error::Error;
+use crate::render::json::RotationJson;
 use crate::render::layout::{table, wrap};
-use crate::render::negotiation::{short, standing};
+use crate::render::negotiation::{outlook, short, standing};
 use crate::render::time::age;
 use crate::ui::Ui;
 use crate::unlock;
@@ -41,6 +43,8 @@ struct PeerJson {
     since_height: Option<u32>,
     state: Option<&'static str>,
     confirmed: bool,
+    waiting: Option<String>,
+    rotation: Option<RotationJson>,
 }
 
 /// `keyway status`
@@ -120,6 +124,8 @@ impl<'a> Peer<'a> {
             since_height: self.since().map(|block| block.at.height.to_u32()),
             state: self.key.map(|view| view.state.name()),
             confirmed: self.key.is_some_and(|view| view.confirmed),
+            waiting: self.coming.or(self.key).and_then(|view| view.waiting.as_ref()).map(ToString::to_string),
+            rotation: self.key.and_then(|view| view.rotation).map(RotationJson::from),
         }
     }
 
@@ -142,9 +148,9 @@ impl<'a> Peer<'a> {
         let Some(key) = self.key else { return "no negotiation yet".to_owned() };
         match self.coming {
             Some(coming) if coming.state != State::Superseded => {
-                format!("{}; the next is {}", standing(key), coming.state)
+                format!("{}; the next is {}", standing(key), outlook(coming))
             }
-            _ => standing(key),
+            _ => outlook(key),
         }
     }
 
@@ -188,6 +194,7 @@ pub fn config(global: &Global, ui: &Ui) -> Result<(), Error> {
 
 fn settings(config: &Config, text: &str) -> Vec<Setting> {
     let Policy { answer, offer_depth, key_depth, least_price } = config.policy;
+    let rotation = config.rotation;
     let setting = |name: &'static str, value: String| {
         let key = name.rsplit('.').next().unwrap_or(name);
         let is_there = text.lines().any(|line| {
@@ -203,6 +210,10 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.offer_depth", offer_depth.to_string()),
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
+        setting("rotation.after_blocks", rotation.after_blocks.unwrap_or(0).to_string()),
+        setting("rotation.after_hours", (rotation.after_seconds.unwrap_or(0) / 3_600).to_string()),
+        setting("rotation.after_mib", (rotation.after_bytes.unwrap_or(0) >> 20).to_string()),
+        setting("rotation.price_sat", rotation.price.map_or(0, Amount::to_sat).to_string()),
         setting("introductions.accept_by", names(&config.introductions.accept_by)),
         setting(
             "introductions.roster",

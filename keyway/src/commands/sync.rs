@@ -41,6 +41,8 @@ pub struct EventJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fee_sat: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cards: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introductions: Option<usize>,
@@ -126,6 +128,22 @@ impl Teller {
                 format!("{}  the answer pays {} now, in {}", short(id), sat(*fee), ends(txid))
             }
             Event::CardRenewed => "the card was renewed: give peers the new one, `keyway card`".to_owned(),
+            Event::Rotating { id, by } => {
+                format!(
+                    "{}  key with {} has served its time: {} replaces it",
+                    short(id),
+                    self.peer(id),
+                    short(by)
+                )
+            }
+            Event::NotRotated { id, why } => {
+                format!(
+                    "{}  key with {} has served its time, and stays: {}",
+                    short(id),
+                    self.peer(id),
+                    one_line(why)
+                )
+            }
             Event::RosterRead(read) => roster(read),
             Event::RosterUnread { path, why } => {
                 format!("the roster {} cannot be read: {why}", path.display())
@@ -171,6 +189,8 @@ impl Teller {
                 ..of("fee-raised", id)
             },
             Event::CardRenewed => EventJson { event: "card-renewed", ..EventJson::default() },
+            Event::Rotating { id, by } => EventJson { by: Some(by.to_string()), ..of("rotating", id) },
+            Event::NotRotated { id, why } => EventJson { why: Some(one_line(why)), ..of("not-rotated", id) },
             Event::RosterRead(read) => EventJson {
                 event: "roster-read",
                 cards: Some(read.cards),

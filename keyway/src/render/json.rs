@@ -3,7 +3,7 @@
 use bitcoin::Amount;
 use keyway_carriers::script::Way;
 use keyway_chain::Height;
-use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView, Quote};
+use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, Quote};
 use keyway_protocol::card::Card;
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::Role;
@@ -238,7 +238,23 @@ pub struct NegotiationJson {
     answer: Option<AnswerJson>,
     netted_sat: Option<u64>,
     declined: Option<String>,
+    waiting: Option<String>,
+    rotation: Option<RotationJson>,
     as_of_height: u32,
+}
+
+/// When a key is replaced; what the configuration does not ask for is null.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RotationJson {
+    height: Option<u32>,
+    time: Option<u32>,
+    bytes_left: Option<u64>,
+}
+
+impl From<NextRotation> for RotationJson {
+    fn from(next: NextRotation) -> Self {
+        Self { height: next.height.map(Height::to_u32), time: next.time, bytes_left: next.bytes }
+    }
 }
 
 impl NegotiationJson {
@@ -261,6 +277,8 @@ impl NegotiationJson {
             answer: view.answer.as_ref().map(AnswerJson::from),
             netted_sat: netted(view).map(Amount::to_sat),
             declined: view.declined.clone(),
+            waiting: view.waiting.as_ref().map(ToString::to_string),
+            rotation: view.rotation.map(RotationJson::from),
             as_of_height: as_of.to_u32(),
         }
     }

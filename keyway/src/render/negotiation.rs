@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use bitcoin::Amount;
 use keyway_carriers::script::Way;
-use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, OfferView};
+use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, Waiting};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::state::State;
@@ -110,6 +110,31 @@ pub fn standing(view: &NegotiationView) -> String {
     }
 }
 
+/// Where a key stands, and what comes next.
+pub fn outlook(view: &NegotiationView) -> String {
+    let standing = standing(view);
+    match (&view.waiting, view.rotation) {
+        (Some(waiting), _) if !is_told(waiting) => format!("{standing}: {waiting}"),
+        (_, Some(next)) => format!("{standing}; replaced {}", rotation(next)),
+        _ => standing,
+    }
+}
+
+/// Whether [`standing`] says it already.
+fn is_told(waiting: &Waiting) -> bool {
+    matches!(waiting, Waiting::OfferUnmined | Waiting::KeyDepth { .. })
+}
+
+/// `at block 5 000, or after 1 024 KiB more`
+pub fn rotation(next: NextRotation) -> String {
+    let parts = [
+        next.height.map(|height| format!("at block\u{a0}{}", grouped(height))),
+        next.time.map(|time| format!("on {} UTC", date_and_time(time))),
+        next.bytes.map(|bytes| format!("after {}\u{a0}KiB more", grouped(bytes.div_ceil(1_024)))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", or ")
+}
+
 /// All that is known of a negotiation.
 pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> String {
     let (from, to) = match view.role {
@@ -123,6 +148,12 @@ pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> St
     lines.add("state", &standing(view));
     if let Some(why) = &view.declined {
         lines.add("why", why);
+    }
+    if let Some(waiting) = view.waiting.as_ref().filter(|waiting| !is_told(waiting)) {
+        lines.add("waiting", &waiting.to_string());
+    }
+    if let Some(next) = view.rotation {
+        lines.add("replaced", &rotation(next));
     }
     if let Some(fingerprint) = view.fingerprint {
         lines.add("key", &paint.bold(&fingerprint.to_string()));

@@ -49,6 +49,7 @@ fn is_servable(command: &Command) -> bool {
         Command::Card(_)
         | Command::Peer { .. }
         | Command::Offer(_)
+        | Command::Rotate(_)
         | Command::Sync
         | Command::Show(_)
         | Command::Seal(_)

@@ -131,6 +131,8 @@ pub fn name(event: &Event) -> &'static str {
         Event::EnvelopeReturned { .. } => "envelope-returned",
         Event::FeeRaised { .. } => "fee-raised",
         Event::CardRenewed => "card-renewed",
+        Event::Rotating { .. } => "rotating",
+        Event::NotRotated { .. } => "not-rotated",
         Event::RosterRead(_) => "roster-read",
         Event::RosterUnread { .. } => "roster-unread",
         Event::Refused { .. } => "refused",

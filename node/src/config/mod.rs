@@ -29,6 +29,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whose introductions count.
     pub introductions: Introductions,
+    /// When keys are replaced.
+    pub rotation: Rotation,
     /// The most that a transaction of this home pays to miners.
     pub fee_ceiling: FeeRate,
     /// Blocks that a transaction of this home waits before `keyway serve` pays more for it; at least 1.
@@ -46,6 +48,19 @@ pub struct Policy {
     pub key_depth: Depth,
     /// Offers below this price are left unanswered.
     pub least_price: Amount,
+}
+
+/// When the initiator of a key replaces it by another; each condition suffices, and without any it never does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Blocks after its answer.
+    pub after_blocks: Option<u32>,
+    /// Seconds after its answer's block, by the blocks' times.
+    pub after_seconds: Option<u32>,
+    /// Bytes that this home has sealed and opened under it.
+    pub after_bytes: Option<u64>,
+    /// What the new offer pays; what the key's own did, where nothing is said.
+    pub price: Option<Amount>,
 }
 
 /// Whose introductions count, and where they are found.
@@ -68,6 +83,8 @@ struct File {
     #[serde(default)]
     introductions: IntroductionsTable,
     #[serde(default)]
+    rotation: RotationTable,
+    #[serde(default)]
     fees: FeesTable,
 }
 
@@ -89,6 +106,15 @@ struct IntroductionsTable {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RotationTable {
+    after_blocks: u32,
+    after_hours: u32,
+    after_mib: u32,
+    price_sat: u64,
+}
+
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct FeesTable {
     ceiling_sat_per_vb: Option<u32>,
@@ -97,6 +123,8 @@ struct FeesTable {
 
 const FEE_CEILING: u32 = 100;
 const BUMP_AFTER: u32 = 3;
+const HOUR: u32 = 3_600;
+const MIB: u64 = 1 << 20;
 
 impl Policy {
     /// What a fresh home on `chain` does. On a chain whose blocks cost nothing to make, depth proves
@@ -111,8 +139,9 @@ impl Config {
     /// What a fresh home has.
     pub fn new(chain: Chain, ledger: LedgerConfig) -> Self {
         let policy = Policy::default_on(&chain);
-        let (fee_ceiling, introductions) = (ceiling(FEE_CEILING), Introductions::default());
-        Self { chain, ledger, policy, introductions, fee_ceiling, bump_after: BUMP_AFTER }
+        let (introductions, rotation) = (Introductions::default(), Rotation::default());
+        let (fee_ceiling, bump_after) = (ceiling(FEE_CEILING), BUMP_AFTER);
+        Self { chain, ledger, policy, introductions, rotation, fee_ceiling, bump_after }
     }
 
     /// The suites that this party's card has prekeys of: those whose payments OP_EXPONENT locks, and which make a card
@@ -162,7 +191,8 @@ impl Config {
             Some(0) => return Err(wrong("fees.bump_after_blocks: the least is 1".to_owned())),
             blocks => blocks.unwrap_or(BUMP_AFTER),
         };
-        Ok(Self { chain, ledger, policy, introductions, fee_ceiling, bump_after })
+        let rotation = file.rotation.read();
+        Ok(Self { chain, ledger, policy, introductions, rotation, fee_ceiling, bump_after })
     }
 
     /// The file that gives this configuration, every setting explained.
@@ -189,6 +219,14 @@ impl Config {
              accept_by = [{accept_by}]\n\
              # A file of cards and introductions, one a line, read again whenever it has changed.\n\
              {roster}\n\
+             [rotation]\n\
+             # When a key whose negotiation this home began is replaced by another, agreed on the same terms: after so many\n\
+             # blocks, hours (by the blocks' times) or MiB sealed and opened. 0: not by this. Each offer pays its price again.\n\
+             after_blocks = {after_blocks}\n\
+             after_hours = {after_hours}\n\
+             after_mib = {after_mib}\n\
+             # What each such offer pays. 0: as much as the one before.\n\
+             price_sat = {rotation_price}\n\n\
              [fees]\n\
              # The most that a transaction of this home pays to miners, whatever the ledger advises.\n\
              ceiling_sat_per_vb = {ceiling}\n\
@@ -198,6 +236,10 @@ impl Config {
             challenge = self.chain.challenge().map_or_else(String::new, challenge_toml),
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
+            after_blocks = self.rotation.after_blocks.unwrap_or(0),
+            after_hours = self.rotation.after_seconds.unwrap_or(0) / HOUR,
+            after_mib = self.rotation.after_bytes.unwrap_or(0) / MIB,
+            rotation_price = self.rotation.price.map_or(0, Amount::to_sat),
             accept_by = quoted(&self.introductions.accept_by),
             roster = self.introductions.roster.as_deref().map_or_else(
                 || "# roster = \"fleet.txt\"\n".to_owned(),
@@ -206,6 +248,17 @@ impl Config {
             ceiling = self.fee_ceiling.to_sat_per_vb_floor(),
             bump_after = self.bump_after,
         )
+    }
+}
+
+impl RotationTable {
+    fn read(self) -> Rotation {
+        Rotation {
+            after_blocks: Some(self.after_blocks).filter(|blocks| *blocks > 0),
+            after_seconds: Some(self.after_hours.saturating_mul(HOUR)).filter(|seconds| *seconds > 0),
+            after_bytes: Some(u64::from(self.after_mib) * MIB).filter(|bytes| *bytes > 0),
+            price: Some(Amount::from_sat(self.price_sat)).filter(|price| *price > Amount::ZERO),
+        }
     }
 }
 

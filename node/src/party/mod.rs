@@ -7,9 +7,11 @@ mod lockup;
 mod offer;
 mod peers;
 mod quote;
+mod rotation;
 mod session;
 mod sync;
 mod view;
+mod waiting;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -30,9 +32,11 @@ use keyway_protocol::suite::Suite;
 pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
 pub use quote::{Quote, Terms};
+pub use rotation::NextRotation;
 pub use session::{Opened, SealedMessage};
 pub use sync::{Event, Synced};
 pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status};
+pub use waiting::Waiting;
 
 use crate::config::Config;
 use crate::error::NodeError;

@@ -99,7 +99,11 @@ impl Party {
         self.in_step(|party| party.make_offer(ledger, request))
     }
 
-    fn make_offer(&mut self, ledger: &dyn Ledger, request: &OfferRequest) -> Result<OfferSent, NodeError> {
+    pub(super) fn make_offer(
+        &mut self,
+        ledger: &dyn Ledger,
+        request: &OfferRequest,
+    ) -> Result<OfferSent, NodeError> {
         self.check_chain(ledger)?;
         let peer = self.peer(&request.peer)?.clone();
         let feerate = self.feerate(ledger)?;

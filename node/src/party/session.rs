@@ -11,6 +11,7 @@ use keyway_protocol::state::{Anchor, State};
 use zeroize::Zeroizing;
 
 use super::Party;
+use super::rotation::count_volume;
 use crate::error::NodeError;
 use crate::reading::Reading;
 use crate::store::Record;
@@ -61,6 +62,7 @@ impl Party {
         let session = key.ratchet.session(&self.history, block, record.role)?;
         let tag = (record.role == Role::Initiator).then_some(key.initiator_tag);
         let sealed = seal(&mut self.stream, id, block, tag, &session, plaintext, aad)?;
+        self.count_volume(&id, plaintext.len())?;
         Ok(SealedMessage { sealed, negotiation: id, block })
     }
 
@@ -87,9 +89,13 @@ impl Party {
         };
         let confirms = record.confirmed != Some(key.answer);
         let confirmed = Record { confirmed: Some(key.answer), ..record };
+        let counts_volume = self.config.rotation.after_bytes.is_some();
         let fresh = self.store.step(|store| {
             if confirms {
                 store.put_negotiation(&confirmed)?;
+            }
+            if counts_volume {
+                count_volume(store, &confirmed.id, plaintext.len())?;
             }
             store.note_opened(&confirmed.id, envelope.stream, envelope.counter, envelope.block.height)
         })?;
@@ -168,6 +174,9 @@ impl Party {
     }
 
     fn unusable(&self, record: &Record, reading: &Reading, state: State, sealing: bool) -> NodeError {
+        if state.opens() && (state.seals() || !sealing) {
+            return NodeError::KeyErased(short(&record.id));
+        }
         let has = match reading.facts.anchor {
             Anchor::Answered(at) => at.height.depth_under(self.history.tip()),
             _ => keyway_chain::Depth::UNMINED,

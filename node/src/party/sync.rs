@@ -77,6 +77,20 @@ pub enum Event {
     },
     /// The card was renewed, because its prekeys grow old: peers need the new one.
     CardRenewed,
+    /// A key has served its time: an offer of another is on its way.
+    Rotating {
+        /// The negotiation whose key is replaced.
+        id: NegotiationId,
+        /// The new one.
+        by: NegotiationId,
+    },
+    /// A key has served its time, and could not be replaced.
+    NotRotated {
+        /// Its negotiation.
+        id: NegotiationId,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The roster that the configuration names was read.
     RosterRead(Imported),
     /// That roster could not be read: what was known before stays in force.
@@ -144,6 +158,7 @@ impl Party {
         self.refund_due(ledger, &readings, &mut synced.events)?;
         self.raise_fees(ledger, &readings, &mut synced.events)?;
         self.tend_envelopes(ledger, &readings, &mut synced.events)?;
+        self.rotate_due(ledger, &readings, &mut synced.events)?;
         let readings = self.readings()?;
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;
@@ -351,6 +366,7 @@ impl Party {
     /// Erases what old blocks no longer need (PROTOCOL.md 3.2 and 10).
     fn settle(&mut self, readings: &[(NegotiationId, Reading)]) -> Result<(), NodeError> {
         let oldest_useful = self.history.tip().minus(WINDOW - 1);
+        let outlived = self.outlived(readings);
         for (id, reading) in readings {
             let Some(record) = self.records.get(id).cloned() else { continue };
             match (reading.facts.anchor, &record.settled) {
@@ -359,7 +375,12 @@ impl Party {
                 {
                     self.replace_secret(&record, reading, at)?
                 }
-                (Anchor::Answered(_), Some(settled)) => self.advance(&record, *settled)?,
+                (Anchor::Answered(_), Some(settled)) => {
+                    self.advance(&record, *settled)?;
+                    if outlived.contains(id) {
+                        self.erase_chain_key(id)?;
+                    }
+                }
                 _ if self.ended_at(&record, reading).is_some_and(|at| at < oldest_useful) => {
                     self.erase_ended(id)?;
                 }
@@ -374,6 +395,16 @@ impl Party {
         if self.store.secret(&name)?.is_some() {
             self.store.step(|store| store.erase_secret(&name))?;
             self.known.forget(id);
+        }
+        Ok(())
+    }
+
+    /// The key that took its place is older than the window: were that one gone from the chain, so would be the block
+    /// that this one has advanced to, and it would be lost.
+    fn erase_chain_key(&mut self, id: &NegotiationId) -> Result<(), NodeError> {
+        let name = chain_key_name(id);
+        if self.store.secret(&name)?.is_some() {
+            self.store.step(|store| store.erase_secret(&name))?;
         }
         Ok(())
     }

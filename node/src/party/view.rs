@@ -9,7 +9,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Position, State};
 use keyway_protocol::suite::Suite;
 
-use super::{Party, total};
+use super::{NextRotation, Party, Waiting, total};
 use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::history::Block;
@@ -91,6 +91,10 @@ pub struct NegotiationView {
     pub answer: Option<AnswerView>,
     /// Why the anchor's spender is no answer.
     pub declined: Option<String>,
+    /// What it waits for.
+    pub waiting: Option<Waiting>,
+    /// When its key is replaced, if it is in use, this party began it, and the configuration says so.
+    pub rotation: Option<NextRotation>,
 }
 
 /// The party at a glance.
@@ -175,6 +179,8 @@ impl Party {
             offer: self.offer_view(reading),
             answer: self.answer_view(record, reading),
             declined: reading.declined.as_ref().map(ToString::to_string),
+            waiting: self.waits_for(record, reading, state),
+            rotation: self.rotation_of(record, reading, state),
         }
     }
 

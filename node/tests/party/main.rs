@@ -12,5 +12,6 @@ mod introduced;
 mod locked;
 mod negotiation;
 mod recovery;
+mod rotation;
 mod sealed;
 mod world;

@@ -1,0 +1,117 @@
+//! What a negotiation waits for, so that nobody has to guess.
+
+use std::fmt;
+
+use keyway_chain::{Depth, Height};
+use keyway_protocol::negotiation::Role;
+use keyway_protocol::ratchet::BestChain;
+use keyway_protocol::state::{ANSWER_WINDOW, OfferPlace, State};
+
+use super::Party;
+use crate::peers::Standing;
+use crate::reading::{OfferRead, Reading};
+use crate::store::Record;
+
+/// What a negotiation waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Its offer is not mined.
+    OfferUnmined,
+    /// The peer may answer up to this height.
+    PeerAnswers(Height),
+    /// The offer is not as deep as the policy asks before answering.
+    OfferDepth {
+        /// Its depth.
+        has: Depth,
+        /// The policy's.
+        wants: Depth,
+    },
+    /// The answer is not mined.
+    AnswerUnmined,
+    /// The answer is not as deep as the policy asks before the key is used.
+    KeyDepth {
+        /// Its depth.
+        has: Depth,
+        /// The policy's.
+        wants: Depth,
+    },
+    /// This home answers nobody.
+    PolicyAnswersNobody,
+    /// The offer pays less than the policy asks.
+    PolicyPrice(bitcoin::Amount),
+    /// This home does not deal with the peer.
+    NotDealtWith(Standing),
+    /// The payment could go back before the answer is mined.
+    TooLate,
+    /// The next round answers.
+    NextRound,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfferUnmined => f.write_str("the offer waits to be mined"),
+            Self::PeerAnswers(height) => write!(f, "the peer may answer up to block {height}"),
+            Self::OfferDepth { has, wants } => {
+                write!(f, "the offer has depth {has}, and is answered at {wants}")
+            }
+            Self::AnswerUnmined => f.write_str("the answer waits to be mined"),
+            Self::KeyDepth { has, wants } => {
+                write!(f, "the answer has depth {has}, and its key is used at {wants}")
+            }
+            Self::PolicyAnswersNobody => f.write_str("not answered: policy.answer is false"),
+            Self::PolicyPrice(least) => write!(
+                f,
+                "not answered: it pays less than policy.least_price_sat, which is {}",
+                least.to_sat()
+            ),
+            Self::NotDealtWith(standing) => write!(f, "not answered: the peer is {}", standing.name()),
+            Self::TooLate => f.write_str("not answered: its payment could go back before an answer is mined"),
+            Self::NextRound => f.write_str("answered by the next `keyway sync`"),
+        }
+    }
+}
+
+impl Party {
+    /// What a negotiation in `state` waits for; `None` if it waits for nothing.
+    pub(super) fn waits_for(&self, record: &Record, reading: &Reading, state: State) -> Option<Waiting> {
+        match (state, record.role, reading.facts.offer) {
+            (State::Offered, _, OfferPlace::Unmined) => Some(Waiting::OfferUnmined),
+            (State::Offered, Role::Initiator, OfferPlace::Mined(at)) => {
+                let timeout = reading.offer.as_ref().and_then(OfferRead::timeout);
+                let last = at.plus(ANSWER_WINDOW);
+                Some(Waiting::PeerAnswers(timeout.map_or(last, |timeout| timeout.min(last))))
+            }
+            (State::Offered, Role::Responder, OfferPlace::Mined(at)) => {
+                Some(self.unanswered(record, reading, at))
+            }
+            (State::Answered, ..) => Some(Waiting::AnswerUnmined),
+            (State::Provisional, ..) => {
+                let at = reading.answer.as_ref().and_then(|answer| answer.at)?;
+                let has = at.height.depth_under(self.history.tip());
+                Some(Waiting::KeyDepth { has, wants: self.config.policy.key_depth })
+            }
+            _ => None,
+        }
+    }
+
+    /// Why a peer's mined offer is not answered yet.
+    fn unanswered(&self, record: &Record, reading: &Reading, at: Height) -> Waiting {
+        let policy = &self.config.policy;
+        let has = at.depth_under(self.history.tip());
+        let standing = self.peer_by_key(record.peer).map_or(Standing::Lapsed, |peer| self.standing(peer));
+        if !policy.answer {
+            Waiting::PolicyAnswersNobody
+        } else if !standing.deals() {
+            Waiting::NotDealtWith(standing)
+        } else if record.price < policy.least_price {
+            Waiting::PolicyPrice(policy.least_price)
+        } else if reading.offer.as_ref().is_some_and(|offer| self.check_time(offer).is_err()) {
+            Waiting::TooLate
+        } else if has < policy.offer_depth {
+            Waiting::OfferDepth { has, wants: policy.offer_depth }
+        } else {
+            Waiting::NextRound
+        }
+    }
+}
