@@ -211,8 +211,8 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
         setting("rotation.after_blocks", rotation.after_blocks.unwrap_or(0).to_string()),
-        setting("rotation.after_hours", (rotation.after_seconds.unwrap_or(0) / 3_600).to_string()),
-        setting("rotation.after_mib", (rotation.after_bytes.unwrap_or(0) >> 20).to_string()),
+        setting("rotation.after_hours", rotation.after_hours.unwrap_or(0).to_string()),
+        setting("rotation.after_mib", rotation.after_mib.unwrap_or(0).to_string()),
         setting("rotation.price_sat", rotation.price.map_or(0, Amount::to_sat).to_string()),
         setting("introductions.accept_by", names(&config.introductions.accept_by)),
         setting(

@@ -246,6 +246,10 @@ policy.answer            true          in the file
 policy.offer_depth       1             default
 policy.key_depth         2             in the file
 policy.least_price_sat   70000         in the file
+rotation.after_blocks    0             in the file
+rotation.after_hours     0             in the file
+rotation.after_mib       0             in the file
+rotation.price_sat       0             in the file
 introductions.accept_by  nobody        in the file
 introductions.roster     none          default
 fees.ceiling_sat_per_vb  100           in the file

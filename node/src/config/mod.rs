@@ -55,10 +55,10 @@ pub struct Policy {
 pub struct Rotation {
     /// Blocks after its answer.
     pub after_blocks: Option<u32>,
-    /// Seconds after its answer's block, by the blocks' times.
-    pub after_seconds: Option<u32>,
-    /// Bytes that this home has sealed and opened under it.
-    pub after_bytes: Option<u64>,
+    /// Hours after its answer's block, by the blocks' times.
+    pub after_hours: Option<u32>,
+    /// MiB that this home has sealed and opened under it.
+    pub after_mib: Option<u32>,
     /// What the new offer pays; what the key's own did, where nothing is said.
     pub price: Option<Amount>,
 }
@@ -123,8 +123,6 @@ struct FeesTable {
 
 const FEE_CEILING: u32 = 100;
 const BUMP_AFTER: u32 = 3;
-const HOUR: u32 = 3_600;
-const MIB: u64 = 1 << 20;
 
 impl Policy {
     /// What a fresh home on `chain` does. On a chain whose blocks cost nothing to make, depth proves
@@ -237,8 +235,8 @@ impl Config {
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
             after_blocks = self.rotation.after_blocks.unwrap_or(0),
-            after_hours = self.rotation.after_seconds.unwrap_or(0) / HOUR,
-            after_mib = self.rotation.after_bytes.unwrap_or(0) / MIB,
+            after_hours = self.rotation.after_hours.unwrap_or(0),
+            after_mib = self.rotation.after_mib.unwrap_or(0),
             rotation_price = self.rotation.price.map_or(0, Amount::to_sat),
             accept_by = quoted(&self.introductions.accept_by),
             roster = self.introductions.roster.as_deref().map_or_else(
@@ -254,12 +252,17 @@ impl Config {
 impl RotationTable {
     fn read(self) -> Rotation {
         Rotation {
-            after_blocks: Some(self.after_blocks).filter(|blocks| *blocks > 0),
-            after_seconds: Some(self.after_hours.saturating_mul(HOUR)).filter(|seconds| *seconds > 0),
-            after_bytes: Some(u64::from(self.after_mib) * MIB).filter(|bytes| *bytes > 0),
-            price: Some(Amount::from_sat(self.price_sat)).filter(|price| *price > Amount::ZERO),
+            after_blocks: above_zero(self.after_blocks),
+            after_hours: above_zero(self.after_hours),
+            after_mib: above_zero(self.after_mib),
+            price: above_zero(self.price_sat).map(Amount::from_sat),
         }
     }
+}
+
+/// 0 says that something is not wanted.
+fn above_zero<N: Default + PartialEq>(number: N) -> Option<N> {
+    (number != N::default()).then_some(number)
 }
 
 impl IntroductionsTable {

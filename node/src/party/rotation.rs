@@ -30,6 +30,9 @@ pub struct NextRotation {
     pub bytes: Option<u64>,
 }
 
+const HOUR: u32 = 3_600;
+const MIB: u64 = 1 << 20;
+
 fn volume_name(id: &NegotiationId) -> String {
     format!("volume {id}")
 }
@@ -134,13 +137,13 @@ impl Party {
 
     /// When a key agreed, or last tried to be replaced, at `since` is due.
     pub(super) fn next_rotation(&self, record: &Record, since: Height) -> NextRotation {
-        let Rotation { after_blocks, after_seconds, after_bytes, .. } = self.config.rotation;
+        let Rotation { after_blocks, after_hours, after_mib, .. } = self.config.rotation;
+        let volume = |record: &Record| read_volume(&self.store, &record.id).unwrap_or(u64::MAX);
         let born = self.history.block(since).map(|block| block.time);
         NextRotation {
             height: after_blocks.map(|blocks| since.plus(blocks)),
-            time: after_seconds.zip(born).map(|(seconds, born)| born.saturating_add(seconds)),
-            bytes: after_bytes
-                .map(|most| most.saturating_sub(read_volume(&self.store, &record.id).unwrap_or(u64::MAX))),
+            time: after_hours.zip(born).map(|(hours, born)| born.saturating_add(hours.saturating_mul(HOUR))),
+            bytes: after_mib.map(|most| (u64::from(most) * MIB).saturating_sub(volume(record))),
         }
     }
 
@@ -152,7 +155,7 @@ impl Party {
 
     /// Counts what a key seals, where the configuration rotates by it.
     pub(super) fn count_volume(&mut self, id: &NegotiationId, bytes: usize) -> Result<(), NodeError> {
-        match self.config.rotation.after_bytes {
+        match self.config.rotation.after_mib {
             Some(_) => self.store.step(|store| count_volume(store, id, bytes)),
             None => Ok(()),
         }
@@ -197,5 +200,24 @@ impl NextRotation {
         self.height.is_some_and(|due| due <= height)
             || self.time.is_some_and(|due| due <= time)
             || self.bytes == Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_due_at_its_height_time_or_volume_whichever_comes_first() {
+        let at = |height, time| (Height::new(height), time);
+        let by_height = NextRotation { height: Some(Height::new(50)), ..NextRotation::default() };
+        assert!(!by_height.is_past(at(49, u32::MAX)) && by_height.is_past(at(50, 0)));
+        let by_time = NextRotation { time: Some(7_200), ..NextRotation::default() };
+        assert!(!by_time.is_past(at(u32::MAX, 7_199)) && by_time.is_past(at(0, 7_200)));
+        let by_bytes = |bytes| NextRotation { bytes: Some(bytes), ..NextRotation::default() };
+        assert!(!by_bytes(1).is_past(at(u32::MAX, u32::MAX)) && by_bytes(0).is_past(at(0, 0)));
+        let either = NextRotation { time: Some(7_200), ..by_height };
+        assert!(either.is_past(at(50, 0)) && either.is_past(at(0, 7_200)));
+        assert!(!NextRotation::default().is_past(at(u32::MAX, u32::MAX)), "nothing asks for it");
     }
 }

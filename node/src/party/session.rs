@@ -89,7 +89,7 @@ impl Party {
         };
         let confirms = record.confirmed != Some(key.answer);
         let confirmed = Record { confirmed: Some(key.answer), ..record };
-        let counts_volume = self.config.rotation.after_bytes.is_some();
+        let counts_volume = self.config.rotation.after_mib.is_some();
         let fresh = self.store.step(|store| {
             if confirms {
                 store.put_negotiation(&confirmed)?;
