@@ -15,7 +15,7 @@ mod template;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keyway_chain::BlockRef;
+use keyway_chain::{BlockRef, Family};
 use thiserror::Error;
 
 pub use self::follow::{Guarded, Heard, follow};
@@ -54,8 +54,12 @@ impl Enforcer {
     /// An enforcer that remembers in `file` how far it came. Where there is none, the rule holds from the node's tip on.
     ///
     /// # Errors
-    /// If the node does not answer, or the file cannot be read or written.
+    /// If the node does not answer or is not Bitcoin Core, or the file cannot be read or written.
     pub fn new(node: Rpc, file: PathBuf) -> Result<Self, LedgerError> {
+        if node.chain().family() == Family::Litecoin {
+            let what = "tell what a block's inputs spent, which an enforcer must know";
+            return Err(LedgerError::Unsupported { backend: "Litecoin Core", what });
+        }
         let checked = match Place::read(&file)? {
             Some(place) => place,
             None => Place::begin(file, node.tip()?)?,

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, TxIn, TxOut, Txid};
 use keyway_script::{Flags, Spending};
 
 use super::Said;
@@ -14,9 +14,6 @@ const NODES_OBJECTION: &str = "OP_SUCCESS";
 /// What nodes relay, and the rule.
 const RULES: Flags = Flags::STANDARD.with(Flags::EXPONENT);
 const MOST_WEIGHT: u64 = 16_000_000;
-
-const NOT_MINED: &str =
-    "bad-txns-inputs-missingorspent, what it spends beside OP_EXPONENT must be mined first";
 
 /// The node's numbers for its refusals of transactions.
 const REJECTED: i64 = -26;
@@ -29,9 +26,12 @@ pub(super) struct Entry {
     pub(super) txid: Txid,
     pub(super) fee: Amount,
     pub(super) sigops: usize,
+    /// What it spends from that was not mined when the chain last moved: transactions in the node's pool.
+    pub(super) rests_on: Vec<Txid>,
 }
 
-/// All of them, in the order in which they came. What they spend is mined, so none rests on another.
+/// All of them, in the order in which they came. They spend what is mined or in the node's
+/// pool, so none rests on another.
 #[derive(Debug, Default)]
 pub struct Pool(Vec<Entry>);
 
@@ -103,10 +103,16 @@ impl Pool {
 
 /// Its scripts by the rule, and what it pays.
 fn judged(node: &Rpc, tx: &Transaction) -> Result<Entry, Said> {
-    let mut spent = Vec::with_capacity(tx.input.len());
-    for input in &tx.input {
-        let output = node.output(&input.previous_output)?;
-        spent.push(output.ok_or_else(|| no(MISSING, NOT_MINED))?);
+    let (mut spent, mut rests_on) = (Vec::with_capacity(tx.input.len()), Vec::new());
+    for TxIn { previous_output, .. } in &tx.input {
+        let output = match node.mined_output(previous_output)? {
+            Some(mined) => Some(mined),
+            None => {
+                rests_on.push(previous_output.txid);
+                node.unmined_output(previous_output)?
+            }
+        };
+        spent.push(output.ok_or_else(|| no(MISSING, "bad-txns-inputs-missingorspent"))?);
     }
     let spending = Spending::new(tx, &spent).map_err(|error| no(REJECTED, error.to_string()))?;
     for input in spending.inputs() {
@@ -123,7 +129,8 @@ fn judged(node: &Rpc, tx: &Transaction) -> Result<Entry, Said> {
         let place = tx.input.iter().position(|input| input.previous_output == *outpoint)?;
         spent.get(place).cloned()
     };
-    Ok(Entry { tx: tx.clone(), txid: tx.compute_txid(), fee, sigops: tx.total_sigop_cost(output) })
+    let sigops = tx.total_sigop_cost(output);
+    Ok(Entry { tx: tx.clone(), txid: tx.compute_txid(), fee, sigops, rests_on })
 }
 
 /// Whether two transactions cannot both be mined.

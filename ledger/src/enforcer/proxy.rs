@@ -3,12 +3,11 @@
 use bitcoin::consensus::Decodable;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Block, Denomination, OutPoint, Target, Transaction, Txid};
-use keyway_chain::Family;
 use serde_json::{Value, json};
 
 use super::pool::no;
 use super::{Enforcer, Said, template};
-use crate::{Fault, Ledger, rule};
+use crate::{Fault, rule};
 
 /// Parameters are wrong; bytes are none of what they should be.
 const INVALID: i64 = -8;
@@ -166,10 +165,7 @@ impl Enforcer {
     /// As BIP22 has it: null for a block that was taken, else why not.
     fn submit(&self, params: &[Value]) -> Result<Value, Said> {
         let block: Block = decoded(params.first())?;
-        let target = Target::from_compact(block.header.bits);
-        // Litecoin's work is another function's, which its node computes.
-        let checkable = self.node.chain().family() == Family::Bitcoin;
-        if checkable && block.header.validate_pow(target).is_err() {
+        if block.header.validate_pow(Target::from_compact(block.header.bits)).is_err() {
             return Ok(json!("high-hash"));
         }
         if let Some(broken) = self.offence(&block)? {
@@ -190,7 +186,7 @@ impl Enforcer {
                 let inside = block.txdata.iter().find(|other| other.compute_txid() == txid);
                 let output = match inside {
                     Some(parent) => parent.output.get(vout as usize).cloned(),
-                    None => self.node.output(&input.previous_output)?,
+                    None => self.node.mined_output(&input.previous_output)?,
                 };
                 spent.extend(output);
             }

@@ -62,6 +62,12 @@ pub(super) fn with(template: Value, entries: &[Entry]) -> Result<Value, serde_js
     while kept.last().is_some() && (size(&kept).0 + weight > limits.0 || size(&kept).1 + sigops > limits.1) {
         kept.pop();
     }
+    let there: HashSet<Txid> = kept.iter().map(|listed| listed.txid).collect();
+    let rests =
+        |listed: &Listed| entries.iter().find(|entry| entry.txid == listed.txid).map(|entry| &entry.rests_on);
+    added.retain(|listed| {
+        rests(listed).is_some_and(|parents| parents.iter().all(|txid| there.contains(txid)))
+    });
     kept.extend(added);
     depend(&mut kept);
     let after: u64 = kept.iter().map(|listed| listed.fee).sum();
@@ -153,7 +159,13 @@ mod tests {
     }
 
     fn entry(tx: &Transaction, fee: u64) -> Entry {
-        Entry { txid: tx.compute_txid(), tx: tx.clone(), fee: Amount::from_sat(fee), sigops: 1 }
+        Entry {
+            txid: tx.compute_txid(),
+            tx: tx.clone(),
+            fee: Amount::from_sat(fee),
+            sigops: 1,
+            rests_on: vec![],
+        }
     }
 
     fn template(txs: &[(&Transaction, u64, Vec<usize>)]) -> Value {
@@ -201,6 +213,17 @@ mod tests {
         let made = with(template(&theirs), &[entry(&ours, 100)]).unwrap();
         let txids = [&first, &grandchild, &ours].map(Transaction::compute_txid).to_vec();
         assert_eq!(read(made), (txids, vec![vec![], vec![1], vec![]], 5_118));
+    }
+
+    #[test]
+    fn what_rests_on_a_transaction_that_the_template_leaves_out_is_left_out_too() {
+        let parent = tx(None, 1, 10);
+        let child = tx(Some(&parent), 2, 10);
+        let entries = [Entry { rests_on: vec![parent.compute_txid()], ..entry(&child, 100) }];
+        let made = with(template(&[(&parent, 7, vec![])]), &entries).unwrap();
+        let both = vec![parent.compute_txid(), child.compute_txid()];
+        assert_eq!(read(made), (both, vec![vec![], vec![1]], 5_107));
+        assert_eq!(read(with(template(&[]), &entries).unwrap()), (vec![], vec![], 5_000));
     }
 
     #[test]

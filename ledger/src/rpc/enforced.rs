@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::client::{Call, CallError, LARGE};
-use super::{Rpc, reply};
+use super::{Rpc, code, reply};
 use crate::enforcer::{Guarded, Said};
 use crate::{Ledger, LedgerError, rule};
 
@@ -65,10 +65,21 @@ impl Rpc {
     }
 
     /// An output that is unspent in the chain.
-    pub(crate) fn output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, Said> {
+    pub(crate) fn mined_output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, Said> {
         let params = [json!(outpoint.txid), json!(outpoint.vout), json!(false)];
         let mined: Option<reply::TxOut> = self.ask("gettxout", params)?;
         Ok(mined.map(|mined| mined.output()))
+    }
+
+    /// An output that a transaction in the node's pool makes.
+    pub(crate) fn unmined_output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, Said> {
+        let parent: reply::Hex = match self.ask("getrawtransaction", [json!(outpoint.txid)]) {
+            Ok(parent) => parent,
+            Err(Said::No { code: code::NOT_FOUND, .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let parent = parent.transaction().filter(|tx| tx.compute_txid() == outpoint.txid);
+        Ok(parent.and_then(|tx| tx.output.get(outpoint.vout as usize).cloned()))
     }
 
     /// The node's block template, when it has one that the asker does not know yet.

@@ -9,10 +9,10 @@ use bitcoin::{
     Witness,
 };
 use keyway_chain::BlockRef;
-use keyway_ledger::contract::{FEE, Free, Harness, fund};
+use keyway_ledger::Ledger;
+use keyway_ledger::contract::{FEE, Free, Harness, Purse, fund, pass_on};
 use keyway_ledger::enforcer::Enforcer;
 use keyway_ledger::testnode::Kind;
-use keyway_ledger::{Ledger, RefusalKind};
 use serde_json::{Value, json};
 
 use super::harness::Fresh;
@@ -24,26 +24,28 @@ struct Guarded {
     folder: tempfile::TempDir,
     enforcer: Enforcer,
     locked: Transaction,
+    /// Another coin.
+    spare: Purse,
 }
 
 impl Guarded {
     fn start() -> Option<Self> {
         let fresh = Fresh::start(Kind::Bitcoin)?;
-        let funds = fund(&fresh, 1);
+        let funds = fund(&fresh, 2);
         let locked = lock_up(funds[0]);
         fresh.ledger.broadcast(&locked).unwrap();
         fresh.mine(1, &Free(0).script());
         let folder = tempfile::tempdir().unwrap();
         let enforcer = Enforcer::new(fresh.node.ledger(), folder.path().join("checked")).unwrap();
-        Some(Self { fresh, folder, enforcer, locked })
+        Some(Self { fresh, folder, enforcer, locked, spare: funds[1] })
     }
 
     /// Ends the enforcer and starts another in its place, without looking at the chain.
     fn restart(self) -> Self {
-        let Self { fresh, folder, enforcer, locked } = self;
+        let Self { fresh, folder, enforcer, locked, spare } = self;
         drop(enforcer);
         let enforcer = Enforcer::new(fresh.node.ledger(), folder.path().join("checked")).unwrap();
-        Self { fresh, folder, enforcer, locked }
+        Self { fresh, folder, enforcer, locked, spare }
     }
 
     /// Asks the enforcer as if it were the node: the result, or the code and message of the refusal.
@@ -244,6 +246,32 @@ fn two_enforcers_leave_a_thief_alone_on_the_third_node() {
 }
 
 #[test]
+fn what_spends_beside_the_lock_may_rest_on_a_transaction_that_is_not_mined() {
+    let Some(guarded) = Guarded::start() else { return };
+    let parent = pass_on(guarded.spare, Free(2));
+    guarded.fresh.ledger.broadcast(&parent).unwrap();
+    let mut spending = spend(&guarded.locked, &[OPENS]);
+    let previous_output = OutPoint::new(parent.compute_txid(), 0);
+    spending.input.push(TxIn { previous_output, witness: Free(2).witness(), ..TxIn::default() });
+    guarded.send(&spending).unwrap();
+    let template = guarded.template();
+    let listed = |place: usize| &template["transactions"][place];
+    assert_eq!(listed(0)["txid"], parent.compute_txid().to_string());
+    assert_eq!((&listed(1)["txid"], &listed(1)["depends"]), (&json!(spending.compute_txid()), &json!([1])));
+    let block = mined(&template);
+    assert_eq!(guarded.ask("submitblock", json!([serialize_hex(&block)])), Ok(Value::Null));
+    assert_eq!(guarded.tip().hash, block.block_hash());
+}
+
+#[test]
+fn litecoins_node_cannot_tell_what_an_enforcer_must_know() {
+    let Some(fresh) = Fresh::start(Kind::Litecoin) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Enforcer::new(fresh.node.ledger(), folder.path().join("checked")).unwrap_err();
+    assert!(refused.to_string().contains("Litecoin Core"), "{refused}");
+}
+
+#[test]
 fn a_rival_pays_more_than_what_it_replaces_or_is_refused() {
     let Some(guarded) = Guarded::start() else { return };
     let first = spend(&guarded.locked, &[OPENS]);
@@ -276,12 +304,6 @@ fn questions_that_are_the_nodes_go_to_the_node_and_mistakes_are_told() {
     ]);
     let answers: Value = serde_json::from_str(&guarded.enforcer.answer(&several)).unwrap();
     assert_eq!(answers[1]["result"], answers[0]["result"]["checked_hash"], "{answers}");
-    // An unmined parent: whoever spends beside the opcode waits until it is mined.
-    let refusal =
-        guarded.fresh.ledger.check(&spend(&spend(&guarded.locked, &[OPENS]), &[OPENS])).unwrap_err();
-    assert!(
-        matches!(refusal, keyway_ledger::BroadcastError::Refused(refusal) if refusal.kind() == RefusalKind::MissingInputs)
-    );
 }
 
 impl Guarded {

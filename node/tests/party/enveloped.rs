@@ -99,6 +99,20 @@ fn the_hybrid_suite_agrees_over_static_and_dynamic_where_83_bytes_are_relayed() 
 }
 
 #[test]
+fn the_papers_lock_agrees_where_83_bytes_are_relayed() {
+    let mut world = World::enforcing();
+    world.ledger.relay_data(OLD_LIMIT).unwrap();
+    let request = OfferRequest { suite: Suite::Ffdhe2048, ..over(Carrier::Dynamic) };
+    let id = world.car.offer(&world.ledger, &request).unwrap().id;
+    world.mine_and_sync(1);
+    world.mine_and_sync(2);
+    let (car, charger) = (world.view(&world.car, id), world.view(&world.charger, id));
+    assert_eq!((car.state, charger.state), (State::Active, State::Active));
+    assert_eq!(car.fingerprint, charger.fingerprint);
+    assert_eq!(ways(&charger), (Some(Way::Envelope), Some(Way::Envelope)));
+}
+
+#[test]
 fn every_suite_that_rides_sealed_fits_into_an_envelope() {
     for suite in Suite::ALL {
         let mut world = old_world();
