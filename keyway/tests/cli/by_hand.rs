@@ -376,3 +376,33 @@ fn what_is_shown_keeps_within_a_narrow_terminal_but_for_what_cannot_be_broken() 
         }
     }
 }
+
+#[test]
+fn homes_whose_ledger_enforces_op_exponent_agree_by_the_papers_lock() {
+    let stage = Stage::new();
+    let init = |name: &str, more: &str| {
+        let words = format!("--insecure-no-passphrase --words-to {name}.words");
+        stage.ok(&format!("--home {name} init --name {name} --ledger chain {words} {more}"));
+    };
+    init("car", "--enforce-exponent");
+    // The ledger enforces it already; this home's card says so after its owner does.
+    init("charger", "");
+    stage.exchange_cards("car", "charger");
+    stage.ok("--home car fund 0.05btc");
+    let offer = "--home car offer charger --pay 250000sat --carrier dynamic --suite ffdhe2048";
+    let refused = stage.run(offer).explained(4);
+    assert!(refused.contains("charger has no prekey for ffdhe2048"), "{refused}");
+    let config = stage.join("charger").join("keyway.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("enforce_exponent = false", "enforce_exponent = true")).unwrap();
+    fs::write(stage.join("new.card"), stage.ok("--home charger card --renew")).unwrap();
+    stage.ok("--home car peer add new.card");
+    let offered: Value = stage.json(offer);
+    assert_eq!(offered["locked_by"], "op-exponent");
+    stage.ok("--home car mine 1");
+    stage.ok("--home charger sync");
+    stage.ok("--home car mine 2");
+    stage.ok("--home car sync");
+    let shown = stage.ok("--home car show charger");
+    assert!(shown.contains("active") && shown.contains("locked by OP_EXPONENT until block"), "{shown}");
+}

@@ -8,6 +8,8 @@
 
 mod contract;
 #[cfg(feature = "exponent")]
+mod door;
+#[cfg(feature = "exponent")]
 mod enforcer;
 mod harness;
 mod hostile;

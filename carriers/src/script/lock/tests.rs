@@ -161,8 +161,11 @@ fn a_thief_with_another_t_or_without_the_key_is_refused_where_the_rule_is_enforc
         assert_eq!(case.judge(&stolen(1, &padded)), Err(ScriptError::ExponentLeadingZero), "{suite}");
         assert!(case.judge(&stolen(0, &[9; 64])).is_err());
         assert!(case.judge(&stolen(0, &[])).is_err());
-        // To those that do not know the opcode anybody may collect.
-        assert_eq!(case.judge_by(&stolen(0, &[]), Flags::CONSENSUS), Ok(()));
+        // To those that do not know the opcode anybody may collect, with anything in the place of t.
+        for theft in [stolen(0, &[]), stolen(1, &[7; 80]), stolen(1, &[])] {
+            assert_eq!(case.judge_by(&theft, Flags::CONSENSUS), Ok(()));
+            assert!(matches!(opening(&theft.input[0]), Opening::Collected(_)), "{suite}");
+        }
     }
 }
 
