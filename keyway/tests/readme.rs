@@ -75,6 +75,64 @@ fn the_readmes_table_of_costs_is_what_the_demo_measures() {
     }
 }
 
+/// Rows of COSTS.md: carrier, suite, way, what each side's transactions take, and both together.
+#[test]
+fn the_document_of_costs_says_what_the_command_says() {
+    let document =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COSTS.md")).unwrap();
+    let row = pattern(
+        r"(?m)^\| (value|static|dynamic) \| (\S+) \| (amounts|data|envelope) \| ([0-9 ]+) \| ([0-9 ]+) \| ([0-9 ]+) \|$",
+    );
+    let number = |text: &str| text.replace(' ', "").parse::<u64>().unwrap();
+    let mut together = std::collections::HashMap::new();
+    for row in row.captures_iter(&document) {
+        let [carrier, suite, way] = [1, 2, 3].map(|column| row[column].to_owned());
+        let [payer, payee, both] = [4, 5, 6].map(|column| number(&row[column]));
+        let told = cost(&carrier, &suite);
+        let vbytes = |place: &serde_json::Value| place["vbytes"].as_u64().unwrap();
+        let envelopes = &told["envelopes"];
+        let sides = if way == "envelope" {
+            [["offer", "offer_commit"], ["answer", "answer_commit"]]
+                .map(|parts| parts.iter().map(|part| vbytes(&envelopes[part])).sum::<u64>())
+        } else {
+            ["offer", "answer"].map(|part| vbytes(&told[part]))
+        };
+        assert_eq!(([payer, payee], both), (sides, sides.iter().sum()), "{carrier} {suite} {way}");
+        together.insert((carrier, suite, way), both);
+    }
+    assert!(together.len() >= 7, "the table is gone");
+    let year =
+        pattern(r"(?m)^\| (\w+) \| (\S+) \| (\w+) \| ([0-9 ]+) sat \| ([0-9 ]+) sat \| ([0-9 ]+) sat \|$");
+    let years: Vec<_> = year.captures_iter(&document).collect();
+    assert!(years.len() >= 5, "the table of a year is gone");
+    for row in years {
+        let vbytes = together[&(row[1].to_owned(), row[2].to_owned(), row[3].to_owned())];
+        assert_eq!(
+            [4, 5, 6].map(|column| number(&row[column])),
+            [1, 5, 20].map(|feerate| 52 * vbytes * feerate)
+        );
+    }
+}
+
+fn cost(carrier: &str, suite: &str) -> serde_json::Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_keyway"))
+        .args([
+            "--json",
+            "cost",
+            "--chain",
+            "bitcoin",
+            "--pay",
+            "250000sat",
+            "--carrier",
+            carrier,
+            "--suite",
+            suite,
+        ])
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 /// A folder in which the README's commands work as they do in a clone: `./x demo` runs the demo of this build.
 fn clone_with_a_build() -> TempDir {
     let dir = TempDir::new().unwrap();
