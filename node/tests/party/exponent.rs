@@ -9,7 +9,7 @@ use keyway_protocol::message::Carrier;
 use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 
-use crate::locked::{Shown, collect_without_answer, mine_to, offered, shown, timeout};
+use crate::locked::{Shown, collect_without_answer, mine_empty, mine_to, offered, shown, timeout};
 use crate::world::*;
 
 fn by_exponent(suite: Suite) -> OfferRequest {
@@ -105,6 +105,39 @@ fn reason_not_answered(events: &[Event]) -> String {
         _ => None,
     };
     events.iter().find_map(why).unwrap()
+}
+
+#[test]
+fn the_answers_fee_rises_as_the_timeout_comes_near_and_either_version_opens_the_lock() {
+    let mut world = World::enforcing();
+    let sent = offered(&mut world, &by_exponent(Suite::Ffdhe3072));
+    let timeout = timeout(&world.view(&world.car, sent.id));
+    world.sync();
+    let first = world.view(&world.charger, sent.id).answer.unwrap();
+    let tip = world.ledger.tip().unwrap().height;
+    mine_empty(&mut world, timeout.to_u32() - 12 - tip.to_u32());
+    let synced = world.charger.sync(&world.ledger, &mut |_| ()).unwrap();
+    assert!(synced.events.iter().any(|event| matches!(event, Event::FeeRaised { .. })), "{synced:?}");
+    let raised = world.view(&world.charger, sent.id).answer.unwrap();
+    assert!(raised.costs.fee.unwrap() > first.costs.fee.unwrap() * 15, "{raised:?}");
+    world.mine_and_sync(2);
+    let (car, charger) = (world.view(&world.car, sent.id), world.view(&world.charger, sent.id));
+    assert_eq!((car.state, car.fingerprint), (State::Active, charger.fingerprint));
+}
+
+#[test]
+fn a_reorganisation_that_takes_the_answer_back_leaves_it_to_be_mined_again() {
+    let mut world = World::enforcing();
+    let sent = offered(&mut world, &by_exponent(Suite::Ffdhe2048));
+    world.sync();
+    world.mine_and_sync(1);
+    assert_eq!(world.state(&world.car, sent.id), State::Provisional);
+    let tip = world.ledger.tip().unwrap().height;
+    world.ledger.rewind(tip.prev().unwrap()).unwrap();
+    world.sync();
+    assert_eq!(world.state(&world.car, sent.id), State::Answered);
+    world.mine_and_sync(2);
+    assert_eq!(world.state(&world.car, sent.id), State::Active);
 }
 
 #[test]

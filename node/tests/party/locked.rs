@@ -139,7 +139,7 @@ fn the_answers_fee_rises_as_the_timeout_comes_near_and_its_message_stays() {
     assert_eq!((car.state, car.fingerprint), (State::Active, charger.fingerprint));
 }
 
-fn mine_empty(world: &mut World, blocks: u32) {
+pub fn mine_empty(world: &mut World, blocks: u32) {
     for _ in 0..blocks {
         let plan = Plan { transactions: Some(Vec::new()), ..Plan::to(&nobody()) };
         world.ledger.mine_one(&plan).unwrap();
