@@ -10,7 +10,9 @@ use keyway_protocol::negotiation::Role;
 use keyway_protocol::suite::Suite;
 use serde::Serialize;
 
-use crate::amount::{grouped, sat};
+use crate::amount::grouped;
+#[cfg(feature = "embedded")]
+use crate::amount::sat;
 
 /// A card that was accepted, or is one's own.
 #[derive(Clone, Debug, Serialize)]
@@ -103,6 +105,7 @@ pub struct EnvelopesJson {
     netted_sat: u64,
 }
 
+#[cfg(feature = "embedded")]
 impl EnvelopesJson {
     /// In one line.
     pub fn told(&self) -> String {
@@ -198,6 +201,7 @@ pub struct AnswerJson {
     pub in_envelope: Option<bool>,
 }
 
+#[cfg(feature = "embedded")]
 impl AnswerJson {
     /// Bytes of the message beside the payment, and where they are.
     pub fn message(&self) -> Option<(usize, Way)> {
