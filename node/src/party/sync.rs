@@ -193,7 +193,10 @@ impl Party {
             }
             match next? {
                 Next::AtTip => return Ok(()),
-                Next::Connect(connected) => taken.push(self.take_in(connected, watch)),
+                Next::Connect(connected) => match self.take_in(connected, watch) {
+                    Some(block) => taken.push(block),
+                    None => continue,
+                },
                 Next::Disconnect => {
                     self.disconnect(ledger, last)?;
                     synced.disconnected += 1;
@@ -203,13 +206,15 @@ impl Party {
         }
     }
 
-    fn take_in(&self, connected: Connected, watch: &mut Watch) -> (Block, Vec<Mined>) {
+    /// What a block brings. `None` if it brought coins to watch that nobody could know of before, as when a copy of this
+    /// home made an offer: then it is to be asked for again, for it may also hold what spends them.
+    fn take_in(&self, connected: Connected, watch: &mut Watch) -> Option<(Block, Vec<Mined>)> {
         let Connected { at, header, hits } = connected;
         let place = |index| Position { height: at.height, index };
         let mined: Vec<Mined> =
             hits.into_iter().map(|hit| Mined::new(hit.tx, place(hit.position), hit.input_zero)).collect();
-        mined.iter().for_each(|mined| self.watch_tx(watch, &mined.tx, mined.txid));
-        (Block { at, time: header.time }, mined)
+        let news = mined.iter().filter(|mined| self.watch_tx(watch, &mined.tx, mined.txid)).count();
+        (news == 0).then_some((Block { at, time: header.time }, mined))
     }
 
     fn connect(&mut self, taken: Vec<(Block, Vec<Mined>)>) -> Result<u32, NodeError> {
@@ -266,16 +271,20 @@ impl Party {
     }
 
     /// Watches the coins of this party in a transaction and, if it is the party's own, all its outputs:
-    /// among them is the anchor, whose spending is the answer.
-    fn watch_tx(&self, watch: &mut Watch, tx: &Transaction, txid: Txid) {
+    /// among them is the anchor, whose spending is the answer. Whether this party's own
+    /// pays others something that was not watched.
+    fn watch_tx(&self, watch: &mut Watch, tx: &Transaction, txid: Txid) -> bool {
         let (own_key, own_script) = (self.key().to_bytes(), self.key().script());
         let own = tx.input.first().and_then(|input| input.witness.nth(1)) == Some(&own_key[..]);
+        let mut news = false;
         for (vout, output) in (0u32..).zip(&tx.output) {
+            let to_us = output.script_pubkey == own_script;
             // What a peer locked may go back to it: its spending is news for this party too.
-            if own || output.script_pubkey == own_script || lock::may_be(&output.script_pubkey) {
-                watch.add_outpoint(OutPoint::new(txid, vout));
+            if own || to_us || lock::may_be(&output.script_pubkey) {
+                news |= watch.add_outpoint(OutPoint::new(txid, vout)) && own && !to_us;
             }
         }
+        news
     }
 
     /// Broadcasts what is not mined and what the ledger no longer holds.

@@ -5,6 +5,7 @@ use bitcoin::{Amount, Transaction};
 use keyway_chain::Height;
 use keyway_ledger::Ledger;
 use keyway_node::*;
+use keyway_protocol::state::State;
 
 use crate::attacks::{coin_of, pay};
 use crate::world::*;
@@ -90,4 +91,35 @@ fn a_coin_that_was_to_be_spent_beside_a_double_spent_one_is_free_again() {
     );
     assert_eq!(world.car.status().unwrap().balance.spendable, own);
     assert_eq!(world.car.status().unwrap().balance.coins, IDENTITY_COINS);
+}
+
+// A copy of a home had made the offer: its answer, mined in the same block after a reorganisation, spends a coin that this
+// home did not watch when it asked for that block.
+#[test]
+fn an_answer_in_the_block_of_an_offer_that_a_copy_of_the_home_made_is_seen() {
+    let mut world = World::new();
+    let home = world.dir.path().join("twin");
+    std::fs::create_dir(&home).unwrap();
+    for file in [STORE_FILE, CONFIG_FILE] {
+        std::fs::copy(world.car.dir().join(file), home.join(file)).unwrap();
+    }
+    let mut twin = Party::open(&home, &Unlock::Insecure).unwrap();
+    // The twin's version of the offer spends the same coin, and never leaves it.
+    twin.offer(&deaf(&world.ledger), &request(PRICE * 2)).unwrap_err();
+    let before = world.ledger.tip().unwrap();
+    let sent = world.offer();
+    let offer = world.ledger.unmined(&sent.txid).unwrap().unwrap();
+    world.mine(1);
+    let (_, synced) = world.sync();
+    let answer = synced.events.iter().find_map(|event| match event {
+        Event::AnswerSent { txid, .. } => Some(*txid),
+        _ => None,
+    });
+    let answer = world.ledger.unmined(&answer.unwrap()).unwrap().unwrap();
+    let both = [offer.as_ref().clone(), answer.as_ref().clone()];
+    // The answer is locked until the block after that in which the offer was mined first.
+    let empty = world.ledger.mine_on(&before.hash, 2, &nobody(), &[]).unwrap();
+    world.ledger.mine_on(&empty.last().unwrap().hash, 2, &nobody(), &both).unwrap();
+    twin.sync(&world.ledger, &mut |_| ()).unwrap();
+    assert_eq!(world.state(&twin, sent.id), State::Active);
 }
