@@ -1,13 +1,15 @@
-//! What the fuzz targets run. The tests of `protocol` and `carriers` include these files too and replay the seeds in
+//! What the fuzz targets run. The tests of the crates include these files too and replay the seeds in
 //! `corpus/` through them, so that they count as tests wherever no fuzzer is.
 
 pub mod beside;
 pub mod card_text;
 #[path = "../../protocol/tests/all/common.rs"]
 pub mod common;
+pub mod ledger_bytes;
 pub mod letter;
 pub mod message_bytes;
 pub mod sealed_message;
+pub mod store_file;
 #[path = "../../carriers/tests/value/support.rs"]
 pub mod support;
 pub mod value_answer;

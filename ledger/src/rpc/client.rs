@@ -133,9 +133,7 @@ impl Client {
         limit: u64,
         longer: Duration,
     ) -> Result<T, CallError> {
-        let bytes = self.exchange(&call.to_json(0), limit, longer)?;
-        let reply: Reply<'_> = serde_json::from_slice(&bytes).map_err(garbage)?;
-        reply.read()
+        read_reply(&self.exchange(&call.to_json(0), limit, longer)?)
     }
 
     /// Asks several questions at once; the answers come in the order of the questions.
@@ -145,13 +143,7 @@ impl Client {
         limit: u64,
     ) -> Result<Vec<Result<T, CallError>>, CallError> {
         let request = calls.iter().enumerate().map(|(id, call)| call.to_json(id)).collect();
-        let bytes = self.exchange(&Value::Array(request), limit, Duration::ZERO)?;
-        let mut replies: Vec<Reply<'_>> = serde_json::from_slice(&bytes).map_err(garbage)?;
-        replies.sort_by_key(|reply| reply.id);
-        if !replies.iter().map(|reply| reply.id).eq((0..calls.len()).map(Some)) {
-            return Err(CallError::Garbage("the answers are not those to the questions".to_owned()));
-        }
-        Ok(replies.into_iter().map(Reply::read).collect())
+        read_batch(&self.exchange(&Value::Array(request), limit, Duration::ZERO)?, calls)
     }
 
     /// A node that started anew has a new cookie; one that is busy closes connections: one more try.
@@ -203,6 +195,25 @@ impl Client {
             Failed::TooLong(limit) => CallError::Garbage(format!("it has more than {limit} bytes")),
         }
     }
+}
+
+/// The answer to one question.
+pub(super) fn read_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallError> {
+    let reply: Reply<'_> = serde_json::from_slice(bytes).map_err(garbage)?;
+    reply.read()
+}
+
+/// The answers to several questions, in their order.
+pub(super) fn read_batch<T: DeserializeOwned>(
+    bytes: &[u8],
+    calls: &[Call<'_>],
+) -> Result<Vec<Result<T, CallError>>, CallError> {
+    let mut replies: Vec<Reply<'_>> = serde_json::from_slice(bytes).map_err(garbage)?;
+    replies.sort_by_key(|reply| reply.id);
+    if !replies.iter().map(|reply| reply.id).eq((0..calls.len()).map(Some)) {
+        return Err(CallError::Garbage("the answers are not those to the questions".to_owned()));
+    }
+    Ok(replies.into_iter().map(Reply::read).collect())
 }
 
 /// What went wrong on the way.

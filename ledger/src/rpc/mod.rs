@@ -15,6 +15,8 @@ mod credentials;
 #[cfg(feature = "exponent")]
 mod enforced;
 mod header;
+#[cfg(feature = "fuzz")]
+pub mod hostile;
 mod network;
 mod pool;
 mod prevouts;

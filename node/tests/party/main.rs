@@ -5,6 +5,9 @@
 
 mod attacks;
 mod chain;
+#[path = "../../../protocol/tests/support/corpus.rs"]
+mod corpora;
+mod corpus;
 mod enveloped;
 mod exponent;
 mod home;
@@ -14,4 +17,6 @@ mod negotiation;
 mod recovery;
 mod rotation;
 mod sealed;
+#[path = "../../../fuzz/src/store_file.rs"]
+mod store_file;
 mod world;
