@@ -59,14 +59,12 @@ fn watched(block: &Block, choices: &[u8]) -> Watch {
 
 fn watch_part(watch: &mut Watch, tx: &Transaction, place: usize, what: usize) {
     let output = place % tx.output.len().max(1);
-    match what % 3 {
-        0 => drop(tx.output.get(output).map(|output| watch.add_script(output.script_pubkey.clone()))),
-        1 => drop(watch.add_outpoint(OutPoint::new(tx.compute_txid(), output as u32))),
-        _ => {
-            let input = tx.input.get(place % tx.input.len().max(1));
-            drop(input.map(|input| watch.add_outpoint(input.previous_output)));
-        }
-    }
+    let input = place % tx.input.len().max(1);
+    match (what % 3, tx.output.get(output), tx.input.get(input)) {
+        (0, Some(output), _) => watch.add_script(output.script_pubkey.clone()),
+        (2, _, Some(input)) => watch.add_outpoint(input.previous_output),
+        _ => watch.add_outpoint(OutPoint::new(tx.compute_txid(), output as u32)),
+    };
 }
 
 /// Contract 3, word by word, on a block parsed whole.
