@@ -24,7 +24,7 @@ use crate::store::{Envelope, Purpose, Record, Sent};
 use crate::wallet::{self, MOST_UNCONFIRMED, Order, Wallet};
 
 impl Party {
-    /// Notes every mined offer of a peer that has no record yet.
+    /// Notes every mined offer of a peer that has no record yet, or another one.
     pub(super) fn discover(&mut self, events: &mut Vec<Event>) -> Result<(), NodeError> {
         let reader = self.reader();
         let mut found = Vec::new();
@@ -39,22 +39,29 @@ impl Party {
             };
             let carrier = offer.carrier();
             let id = reader.context(Role::Responder, peer, input.previous_output, carrier).id();
-            if !self.records.contains_key(&id) {
-                found.push(Record {
-                    id,
-                    role: Role::Responder,
-                    peer: author,
-                    secret_index: None,
-                    suite: offer.suite(),
-                    carrier,
-                    form: offer.form(),
-                    input0: input.previous_output,
-                    prekey: None,
-                    price: received.carried.price(),
-                    state: State::Offered,
-                    confirmed: None,
-                    settled: None,
-                });
+            let (suite, form, price) = (offer.suite(), offer.form(), received.carried.price());
+            let fresh = || Record {
+                id,
+                role: Role::Responder,
+                peer: author,
+                secret_index: None,
+                suite,
+                carrier,
+                form,
+                input0: input.previous_output,
+                prekey: None,
+                price,
+                state: State::Offered,
+                confirmed: None,
+                settled: None,
+                no_answer: None,
+            };
+            // After a reorganisation the same coin may bring another offer.
+            let known = self.records.get(&id).cloned();
+            let record = Record { suite, carrier, form, price, ..known.clone().unwrap_or_else(fresh) };
+            let terms = |it: &Record| (it.suite, it.carrier, it.form, it.price);
+            if known.as_ref().map(terms) != Some(terms(&record)) {
+                found.push(record);
             }
         }
         if strangers > 0 {

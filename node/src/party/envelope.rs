@@ -4,7 +4,7 @@ use bitcoin::absolute::LockTime;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Weight};
 use keyway_carriers::script::{self, envelope};
 use keyway_carriers::value::p2wpkh_weight;
-use keyway_chain::Chain;
+use keyway_chain::{Chain, Depth};
 use keyway_ledger::{Ledger, Refusal};
 use keyway_protocol::identity::IdentitySecret;
 use keyway_protocol::negotiation::{NegotiationId, Role};
@@ -15,9 +15,13 @@ use super::lockup::unsigned;
 use super::offer::{forget_offer, impossible};
 use super::{Event, Party};
 use crate::error::NodeError;
+use crate::history::Mined;
 use crate::reading::Reading;
 use crate::store::{Envelope, Purpose, Sent, Store};
 use crate::wallet::{self, Draft, Order, Wallet};
+
+/// Blocks above a commit after which the reveal is not waited for that spends a coin the chain does not have.
+const DEEP: Depth = Depth::new(6);
 
 /// Weight of a commit that spends one coin and gives no change.
 pub(super) fn commit_weight() -> Weight {
@@ -172,10 +176,14 @@ impl Party {
             |sent: &Sent| sent.tx.input.iter().any(|input| input.previous_output == envelope.outpoint);
         let to_come =
             readings.iter().any(|(id, reading)| *id == envelope.id && self.may_still_answer(id, reading));
-        self.history.mined(&envelope.outpoint.txid).is_some()
-            && self.history.spender(&envelope.outpoint).is_none()
-            && !self.history.unmined_sent().any(spends)
-            && !to_come
+        // What rests on a coin that the chain does not have may be mined yet, while reorganisations are young.
+        let is_deep = |mined: &Mined| mined.at.height.depth_under(self.history.tip()) >= DEEP;
+        let mined = self.history.mined(&envelope.outpoint.txid);
+        let waits = match mined.is_some_and(is_deep) {
+            true => self.history.hopeful_sent().any(spends),
+            false => self.history.unmined_sent().any(spends),
+        };
+        mined.is_some() && self.history.spender(&envelope.outpoint).is_none() && !waits && !to_come
     }
 
     fn may_still_answer(&self, id: &NegotiationId, reading: &Reading) -> bool {

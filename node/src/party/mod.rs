@@ -309,7 +309,7 @@ impl Party {
     }
 
     /// The coins of offers to this party that may still be answered: from anybody, since a card may
-    /// arrive later.
+    /// arrive later. Nobody answers an offer whose locked payment is gone.
     fn held_coins(&self) -> HashSet<OutPoint> {
         let reader = self.reader();
         let open = |height: Height| keyway_protocol::state::in_time(height, self.history.tip().next());
@@ -317,6 +317,9 @@ impl Party {
             .in_order()
             .filter(|mined| open(mined.at.height))
             .filter_map(|mined| reader.offer_to_us(mined))
+            .filter(|offer| {
+                offer.carried.locked().is_none_or(|it| self.history.spender(&it.outpoint).is_none())
+            })
             .flat_map(|offer| offer.carried.held())
             .collect()
     }

@@ -256,6 +256,7 @@ impl Party {
                 state: State::Offered,
                 confirmed: None,
                 settled: None,
+                no_answer: None,
             };
             store.put_negotiation(&record)?;
             let commit = committed.map(|committed| committed.store(store)).transpose()?;

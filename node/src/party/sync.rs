@@ -391,7 +391,7 @@ impl Party {
                     }
                 }
                 _ if self.ended_at(&record, reading).is_some_and(|at| at < oldest_useful) => {
-                    self.erase_ended(id)?;
+                    self.erase_ended(record, reading)?;
                 }
                 _ => {}
             }
@@ -399,11 +399,18 @@ impl Party {
         self.store.step(|store| store.forget_opened_below(oldest_useful))
     }
 
-    fn erase_ended(&mut self, id: &NegotiationId) -> Result<(), NodeError> {
-        let name = negotiation_secret_name(id);
+    fn erase_ended(&mut self, record: Record, reading: &Reading) -> Result<(), NodeError> {
+        let name = negotiation_secret_name(&record.id);
         if self.store.secret(&name)?.is_some() {
-            self.store.step(|store| store.erase_secret(&name))?;
-            self.known.forget(id);
+            let anchor = reading.offer.as_ref().map(|offer| offer.carried.anchor());
+            let spender = anchor.and_then(|anchor| self.history.spender(&anchor)).map(|mined| mined.txid);
+            let record = Record { no_answer: spender, ..record };
+            self.store.step(|store| {
+                store.put_negotiation(&record)?;
+                store.erase_secret(&name)
+            })?;
+            self.known.forget(&record.id);
+            self.records.insert(record.id, record);
         }
         Ok(())
     }

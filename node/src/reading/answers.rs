@@ -45,6 +45,8 @@ pub(crate) enum NoAnswer {
     NotOurs,
     #[error("it came too late")]
     TooLate,
+    #[error("it was found to be no answer while there was a secret to tell")]
+    Decided,
 }
 
 impl From<NoAnswer> for NodeError {
@@ -60,6 +62,10 @@ impl From<NoAnswer> for NodeError {
 impl Reader<'_> {
     /// The keys, if `spender` is the answer; `None` for the keys if the secret is erased.
     pub(super) fn agree(&self, case: &Case<'_>, offer: &OfferRead, spender: &Seen<'_>) -> Agreement {
+        // In the form of an answer, it can no longer be told from one.
+        if case.secret.is_none() && case.record.no_answer == Some(spender.txid) {
+            return Err(Arc::new(NoAnswer::Decided));
+        }
         let height = offer.at.map(|at| at.height);
         let question = (Subject::of(case), offer.wtxid, height, spender.wtxid);
         self.known.agreed.recall(case.record.id, question, || {

@@ -117,6 +117,9 @@ pub struct Record {
     pub confirmed: Option<Txid>,
     /// What is kept once its secret is erased.
     pub settled: Option<Settled>,
+    /// The spender of the anchor that was found to be no answer when the secret was erased, which tells one from the
+    /// other.
+    pub no_answer: Option<Txid>,
 }
 
 /// What remains of a negotiation whose secret is erased: public facts beside the stored chain key.
@@ -402,7 +405,7 @@ impl Store {
             record.price.to_sat(),
             state_number(record.state),
             record.confirmed.as_ref().map(|txid| txid.as_byte_array()),
-            record.settled.map(Settled::to_bytes),
+            kept_of(record),
             record.prekey,
         ];
         self.run(|db| {
@@ -457,17 +460,30 @@ impl Store {
     }
 }
 
+/// What is kept in the place of an erased secret: of a key, or of an anchor that no answer spent.
+fn kept_of(record: &Record) -> Option<Vec<u8>> {
+    let no_answer = || record.no_answer.map(|txid| txid.to_byte_array().to_vec());
+    record.settled.map(Settled::to_bytes).or_else(no_answer)
+}
+
 fn read_record(row: &Row<'_>) -> Raw<Record> {
     let peer: [u8; 33] = row.get(2)?;
     let (suite, carrier): (u8, u8) = (row.get(4)?, row.get(5)?);
     let input0: Vec<u8> = row.get(7)?;
     let state: usize = row.get(9)?;
-    let settled: Option<Vec<u8>> = row.get(11)?;
+    let kept: Option<Vec<u8>> = row.get(11)?;
     let (role, form): (i64, i64) = (row.get(1)?, row.get(6)?);
     let (id, secret_index, price) = (row.get(0)?, row.get(3)?, row.get(8)?);
     let confirmed: Option<[u8; 32]> = row.get(10)?;
     let prekey: Option<Vec<u8>> = row.get(12)?;
     let read = move || {
+        let (settled, no_answer) = match kept.as_deref() {
+            None => (None, None),
+            Some(kept) => match <[u8; 32]>::try_from(kept) {
+                Ok(txid) => (None, Some(Txid::from_byte_array(txid))),
+                Err(_) => (Some(Settled::from_bytes(kept)?), None),
+            },
+        };
         Some(Record {
             id: NegotiationId::from_bytes(id),
             role: [Role::Initiator, Role::Responder].into_iter().find(|&r| role_number(r) == role)?,
@@ -483,10 +499,8 @@ fn read_record(row: &Row<'_>) -> Raw<Record> {
             price: Amount::from_sat(price),
             state: *State::ALL.get(state)?,
             confirmed: confirmed.map(Txid::from_byte_array),
-            settled: match settled {
-                None => None,
-                Some(bytes) => Some(Settled::from_bytes(&bytes)?),
-            },
+            settled,
+            no_answer,
         })
     };
     Ok(read())

@@ -149,6 +149,13 @@ fn one_changed_bit_of_the_answers_share_or_tag_declines_it() {
         assert_eq!(world.state(&world.car, sent.id), State::Declined, "input {input}");
         // The charger's own program sees that this is not the answer it made.
         assert_eq!(world.state(&world.charger, sent.id), State::Declined, "input {input}");
+        // Both stay so when the secrets are erased without which nobody could tell.
+        world.mine_and_sync(120);
+        world.restart_car();
+        world.mine_and_sync(1);
+        for party in [&world.car, &world.charger] {
+            assert_eq!(world.state(party, sent.id), State::Declined, "input {input}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attacks;
+mod bad_input;
 mod chain;
 #[path = "../../../protocol/tests/support/corpus.rs"]
 mod corpora;

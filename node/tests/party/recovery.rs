@@ -1,10 +1,13 @@
 //! What the laboratory's schedules found: each test tells how a home went wrong once.
 
+use std::sync::Mutex;
+
 use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{Amount, Transaction};
 use keyway_chain::Height;
 use keyway_ledger::Ledger;
 use keyway_node::*;
+use keyway_protocol::message::Carrier;
 use keyway_protocol::state::State;
 
 use crate::attacks::{coin_of, pay};
@@ -122,4 +125,40 @@ fn an_answer_in_the_block_of_an_offer_that_a_copy_of_the_home_made_is_seen() {
     world.ledger.mine_on(&empty.last().unwrap().hash, 2, &nobody(), &both).unwrap();
     twin.sync(&world.ledger, &mut |_| ()).unwrap();
     assert_eq!(world.state(&twin, sent.id), State::Active);
+}
+
+/// What a home would have sent, caught on the way.
+static CAUGHT: Mutex<Vec<Transaction>> = Mutex::new(Vec::new());
+
+fn catch(tx: &Transaction) -> Option<keyway_ledger::BroadcastError> {
+    CAUGHT.lock().unwrap().push(tx.clone());
+    Some(hung_up())
+}
+
+#[test]
+fn an_offer_that_a_reorganisation_replaces_by_another_of_the_same_coin_is_answered_as_what_it_is() {
+    let mut world = World::new();
+    let copy = world.dir.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for file in [CONFIG_FILE, STORE_FILE] {
+        std::fs::copy(world.car.dir().join(file), copy.join(file)).unwrap();
+    }
+    let below = world.ledger.tip().unwrap();
+    let first = world.car.offer(&world.ledger, &over(Carrier::Static)).unwrap();
+    world.mine_and_sync(1);
+    assert_eq!(world.view(&world.charger, first.id).carrier, Carrier::Static);
+    // The same home, as it was before, offers in another way.
+    let mut copy = Party::open(&copy, &Unlock::Insecure).unwrap();
+    copy.offer(&Hindered(&world.ledger, catch), &over(Carrier::Dynamic)).unwrap_err();
+    let second = CAUGHT.lock().unwrap().pop().unwrap();
+    world.ledger.mine_on(&below.hash, 2, &nobody(), &[second]).unwrap();
+    world.charger.sync(&world.ledger, &mut |_| ()).unwrap();
+    let view = world.view(&world.charger, first.id);
+    assert_eq!((view.carrier, view.state), (Carrier::Dynamic, State::Answered));
+    world.mine(2);
+    for party in [&mut world.charger, &mut copy] {
+        party.sync(&world.ledger, &mut |_| ()).unwrap();
+        let view = party.negotiations().unwrap().into_iter().find(|view| view.id == first.id).unwrap();
+        assert_eq!(view.state, State::Active);
+    }
 }
