@@ -35,7 +35,7 @@ fn coins_locked_by_what_cannot_be_mined_are_found() {
 
 #[test]
 fn an_offer_forgotten_although_it_is_out_is_found() {
-    is_found(Bug::ForgottenOnLostReply, &[Law::Reachable]);
+    is_found(Bug::ForgottenOnLostReply, &[Law::Reachable, Law::NoCoinLost]);
 }
 
 #[test]

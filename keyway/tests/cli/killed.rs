@@ -98,7 +98,10 @@ impl Deadly {
     }
 
     fn negotiate(&mut self) {
-        self.do_it("--home car offer charger --pay 60000").ok();
+        // One carrier after the other, as the seed has it.
+        let terms = ["", "--carrier static", "--carrier dynamic", "--carrier dynamic --suite x25519"];
+        let terms = terms[self.number % terms.len()];
+        self.do_it(&format!("--home car offer charger --pay 60000 {terms}")).ok();
         self.do_it("--home car mine").ok();
         self.do_it("--home charger sync").ok();
         self.do_it("--home charger mine").ok();

@@ -3,6 +3,7 @@
 use bitcoin::Amount;
 use keyway_ledger::{BroadcastError, Ledger, RefusalKind};
 use keyway_node::NegotiationView;
+use keyway_protocol::message::Carrier;
 use keyway_protocol::negotiation::Role;
 use keyway_protocol::state::State;
 
@@ -22,6 +23,7 @@ pub fn at_rest(world: &World<'_>) -> Result<(), Violation> {
         home.seen.views.iter().try_for_each(|view| ended(world, home, view))?;
         every_coin_is_told(world, home)?;
     }
+    nothing_stays_in_scripts(world)?;
     // Reading everything again costs most: one home of each schedule.
     let index = world.story.len() % world.homes.len().max(1);
     world.homes.get(index).map_or(Ok(()), |home| {
@@ -36,8 +38,10 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
     let copied = world.homes.iter().any(|other| other.which == Which::Copy);
     let lasts = match view.state {
         State::Active | State::Superseded | State::Expired => true,
-        // Between honest parties nothing declines, but a copied home competes with the original.
-        State::Declined | State::Refunded | State::PaidUnanswered => !honest_peer || copied,
+        // Between honest parties nothing declines, but a copied home competes with the original. What came too late to
+        // be answered goes back.
+        State::Declined | State::PaidUnanswered => !honest_peer || copied,
+        State::Refunded => view.carrier == Carrier::Dynamic,
         // Only an attacker leaves an offer unanswered, and only one whose coin was taken away cannot be mined.
         State::Offered => !honest_peer || cannot_be_mined(world, view) || world.was_refused(view.id),
         // A copy that did not make the answer never had its secret.
@@ -45,6 +49,13 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
         State::Answered | State::Provisional => false,
     };
     Law::TheTable.holds(lasts, || format!("{} still has {view:?}", home.name()))
+}
+
+/// [`Law::NoCoinLost`]: what a home paid to a script's hash, to lock a payment or as an envelope, was opened.
+fn nothing_stays_in_scripts(world: &World<'_>) -> Result<(), Violation> {
+    let mut left = world.sim.script_hashes().into_iter();
+    let left = left.find(|outpoint| world.sent.contains_key(&outpoint.txid));
+    Law::NoCoinLost.holds(left.is_none(), || format!("nobody opened {left:?}"))
 }
 
 /// Whether a coin that an unmined offer spends is gone. One that was never sent has no such excuse.

@@ -35,6 +35,8 @@ fn stored_part(party: &Party) -> Result<String, NodeError> {
         party.peers().iter().map(|peer| format!("{} {}", peer.permanent().name, peer.renewable().serial)),
     );
     for mut view in party.negotiations()? {
+        // What it waits for depends on what the ledger showed.
+        view.waiting = None;
         let unmined = view.answer.as_ref().is_some_and(|answer| answer.block.is_none());
         if view.state == State::Answered || unmined {
             (view.state, view.answer, view.fingerprint) = (State::Offered, None, None);

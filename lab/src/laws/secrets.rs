@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
-use keyway_carriers::value;
+use keyway_carriers::{script, value};
 use keyway_chain::Chain;
 use keyway_node::{NegotiationView, SealedMessage};
 use keyway_protocol::authorship::Authored;
@@ -63,10 +63,18 @@ fn offered_share(people: &People, authored: &Authored<'_>) -> Option<Vec<u8>> {
     let pays =
         |script: &bitcoin::Script| authored.tx().output.iter().any(|o| o.script_pubkey.as_script() == script);
     let chain = Chain::regtest();
-    let run = others
-        .filter(|person| pays(&person.script()))
-        .find_map(|person| value::run::read(&chain, authored, person.key()).ok().flatten())?;
-    Some(Offer::from_bytes(Carrier::Value, run.message()).ok()?.share().to_vec())
+    let message = |person: &crate::people::Person| {
+        let run = value::run::read(&chain, authored, person.key()).ok().flatten();
+        let in_amounts = run.and_then(|run| Offer::from_bytes(Carrier::Value, run.message()).ok());
+        in_amounts.or_else(|| {
+            // Static ones are sealed.
+            let beside = script::read_offer(&chain, authored, person.key()).ok().flatten()?;
+            beside.locked()?;
+            Offer::from_bytes(Carrier::Dynamic, beside.message()).ok()
+        })
+    };
+    let offer = others.filter(|person| pays(&person.script())).find_map(message)?;
+    Some(offer.share().to_vec())
 }
 
 /// The share of an answer in sequence numbers: those in amounts are derived in the same way.

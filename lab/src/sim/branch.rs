@@ -104,6 +104,12 @@ impl Branch {
         own.map(|(outpoint, coin)| (*outpoint, coin.clone())).collect()
     }
 
+    /// The unspent outputs to scripts' hashes.
+    pub(super) fn script_hashes(&self) -> Vec<OutPoint> {
+        let coins = self.coins.iter().filter(|(_, coin)| coin.output.script_pubkey.is_p2wsh());
+        coins.map(|(outpoint, _)| *outpoint).collect()
+    }
+
     /// All but the coinbases.
     pub(super) fn transactions(&self) -> Vec<(Height, Arc<Transaction>)> {
         let with_height = |block: &Arc<Block>| {

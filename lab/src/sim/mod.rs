@@ -115,6 +115,11 @@ impl Sim {
         self.state().branch.coins_of(script)
     }
 
+    /// The best chain's unspent outputs to scripts' hashes.
+    pub fn script_hashes(&self) -> Vec<OutPoint> {
+        self.state().branch.script_hashes()
+    }
+
     /// The best chain's transactions, in order, with their heights; coinbases left out.
     pub fn mined_all(&self) -> Vec<(Height, Arc<Transaction>)> {
         self.state().branch.transactions()

@@ -1,7 +1,9 @@
 //! How a schedule ends: everything works again, and comes to rest.
 
 use bitcoin::FeeRate;
+use keyway_chain::Height;
 use keyway_ledger::Ledger;
+use keyway_node::Carriage;
 
 use super::World;
 use super::home::Home;
@@ -10,8 +12,8 @@ use crate::disk::End;
 use crate::laws::{self, Law, Violation};
 use crate::people::NAMES;
 
-/// Enough blocks for a chain of offers, answers and depths to run through.
-const ROUNDS: u32 = 24;
+/// Enough blocks for a chain of offers, answers and depths to run through, and for payments to go back.
+const ROUNDS: u32 = 36;
 
 impl World<'_> {
     /// Disk, network and people work again. Blocks come until nothing is under way any more; then the laws of the
@@ -42,16 +44,31 @@ impl World<'_> {
                 let done = self.sync(index, Trouble::NONE)?;
                 let lines = self.story.iter().skip(told);
                 // The first line tells that it was done, and a refusal comes again and again.
-                happened += lines.skip(1).filter(|line| !line.contains("Refused")).count();
+                let again = |line: &&String| line.contains("Refused") || line.contains("NotAnswered");
+                happened += lines.skip(1).filter(|line| !again(line)).count();
                 Law::Sound.holds(done, || format!("home {index} does not synchronise although all works"))?;
             }
             quiet = if happened == 0 && self.sim.unmined_all().is_empty() { quiet + 1 } else { 0 };
-            if quiet == 2 {
+            if quiet == 2 && self.outlive_locks() {
+                quiet = 0;
+            } else if quiet == 2 {
                 laws::at_rest(self)?;
                 return self.last_words();
             }
         }
         Err(Law::TheTable.broken("it never comes to rest"))
+    }
+
+    /// Blocks until every payment that is still locked can go back. `false` if none is.
+    fn outlive_locks(&mut self) -> bool {
+        let views = self.homes.iter().flat_map(|home| &home.seen.views);
+        let timeouts = views.filter_map(|view| match view.offer.as_ref()?.carriage {
+            Carriage::Locked { timeout, .. } if !view.state.opens() => timeout,
+            _ => None,
+        });
+        let (last, tip) = (timeouts.max().unwrap_or(Height::GENESIS), self.tip().height);
+        self.mine_all(last.to_u32().saturating_sub(tip.to_u32()));
+        last > tip
     }
 
     /// One home with an active key uses it, starts again, and uses it again.

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
+use keyway_carriers::script::lock::{Opening, opening};
 use keyway_chain::{BlockRef, Height};
 use keyway_ledger::Ledger;
-use keyway_node::{NegotiationView, NodeError, Party};
+use keyway_node::{Carriage, NegotiationView, NodeError, Party};
 use keyway_protocol::negotiation::NegotiationId;
 
 use super::World;
@@ -17,6 +18,9 @@ use crate::link::{Link, Weather};
 use crate::people::NAMES;
 use crate::room::{Folder, Room, Which};
 use crate::sim::Sim;
+
+/// Blocks that an answer over the dynamic carrier has at least (PROTOCOL.md 7.5).
+const LEAST_MARGIN: u32 = 36;
 
 /// See the module's documentation.
 pub struct Home {
@@ -170,6 +174,7 @@ impl World<'_> {
         home.seen.views = laws::sound(home.name(), party.negotiations())?;
         for tx in handed_over {
             self.check_payment(index, &tx)?;
+            self.check_reveal(index, &tx)?;
             self.sent.insert(tx.compute_txid(), tx);
         }
         self.check_agreement(index)?;
@@ -177,6 +182,27 @@ impl World<'_> {
             Some(home) if look => laws::memory_follows_disk(self, home),
             _ => Ok(()),
         }
+    }
+
+    /// [`Law::NoCoinLost`]: a home publishes what opens its payment only while there is time to have that mined.
+    fn check_reveal(&mut self, index: usize, tx: &bitcoin::Transaction) -> Result<(), Violation> {
+        let revealed = tx.input.iter().find_map(|input| match opening(input) {
+            Opening::Collected(t) => Some(t),
+            Opening::Returned => None,
+        });
+        let Some(t) = revealed.filter(|t| self.revealed.insert(*t)) else { return Ok(()) };
+        let Some(home) = self.homes.get(index) else { return Ok(()) };
+        let txid = tx.compute_txid();
+        let answers =
+            |view: &&NegotiationView| view.answer.as_ref().is_some_and(|answer| answer.txid == txid);
+        let offer = home.seen.views.iter().find(answers).and_then(|view| view.offer.as_ref());
+        let Some(Carriage::Locked { timeout: Some(timeout), .. }) = offer.map(|offer| offer.carriage) else {
+            return Ok(());
+        };
+        Law::NoCoinLost.holds(home.seen.tip.height.plus(LEAST_MARGIN) <= timeout, || {
+            let tip = home.seen.tip.height;
+            format!("{} published {t:02x?} at {tip}, the payment goes back at {timeout}", home.name())
+        })
     }
 
     fn check_payment(&mut self, index: usize, tx: &bitcoin::Transaction) -> Result<(), Violation> {

@@ -14,6 +14,9 @@ use crate::laws::{Law, Violation};
 use crate::people::{BEDROCK, MALLORY};
 use crate::room::Which;
 
+/// Timeouts of locked payments: short, so that schedules outlive them.
+const SHORT: std::ops::Range<u32> = 72..90;
+
 /// Most amounts of bits fit this price: the shortest offers.
 const DEAR: Amount = Amount::from_int_btc(120);
 
@@ -34,7 +37,8 @@ impl World<'_> {
         let Some(peer) = self.draw_peer(index) else { return Ok(()) };
         let request = self.draw_request(peer);
         let trouble = self.draw_trouble();
-        let what = format!("offer {} to {peer} in {:?}", request.price, request.form);
+        let OfferRequest { price, suite, carrier, form, .. } = request;
+        let what = format!("offer {price} to {peer} over {carrier} in {suite}, {form:?}");
         let outcome = self.attempt(index, &what, trouble, |party, link| party.offer(link, &request))?;
         match outcome {
             Outcome::Answered(Err(error)) => self.expect_sound("offer", &error),
@@ -54,20 +58,27 @@ impl World<'_> {
     }
 
     fn draw_request(&mut self, peer: &str) -> OfferRequest {
+        let carrier = match self.rng.u8(..8) {
+            0 => Carrier::Static,
+            1 => Carrier::Dynamic,
+            _ => Carrier::Value,
+        };
         let price = match self.rng.u8(..20) {
             0 => Amount::from_sat(self.rng.u64(40_000..60_000)),
             1 | 2 => Amount::from_sat(self.rng.u64(60_000..2_000_000)),
             _ => DEAR + Amount::from_sat(self.rng.u64(..1_000_000)),
         };
         let form = if self.rng.u8(..8) == 0 { AnswerForm::Amounts } else { AnswerForm::Sequences };
+        let beside = carrier != Carrier::Value;
+        let hybrid = beside && self.rng.u8(..3) == 0;
         OfferRequest {
             peer: peer.to_owned(),
             price,
-            suite: Suite::X25519,
-            carrier: Carrier::Value,
-            form,
+            suite: if hybrid { Suite::X25519MlKem768 } else { Suite::X25519 },
+            carrier,
+            form: if beside { AnswerForm::Sequences } else { form },
             force: false,
-            timeout: None,
+            timeout: beside.then(|| self.rng.u32(SHORT)),
         }
     }
 

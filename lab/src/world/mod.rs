@@ -25,6 +25,9 @@ use crate::room::{Room, Which};
 use crate::sim::Sim;
 use attacker::Attacker;
 
+/// What older nodes relay in data outputs: longer messages ride in envelopes.
+const OLD_RELAY: usize = 83;
+
 /// Actions of a schedule before everything comes to rest.
 const ACTIONS: std::ops::Range<u32> = 12..36;
 
@@ -41,6 +44,8 @@ pub struct World<'r> {
     refused: HashSet<NegotiationId>,
     /// What the faucet paid: whoever pays sends again what is not mined.
     payments: Vec<Arc<Transaction>>,
+    /// The secrets of locked payments that homes published.
+    revealed: HashSet<[u8; 32]>,
     /// What homes handed over.
     pub(crate) sent: HashMap<Txid, Arc<Transaction>>,
     highest: Height,
@@ -80,10 +85,14 @@ impl<'r> World<'r> {
             attacker,
             refused: HashSet::new(),
             payments: Vec::new(),
+            revealed: HashSet::new(),
             sent: HashMap::new(),
             highest: Height::GENESIS,
             story: Vec::new(),
         };
+        if world.rng.bool() {
+            world.sim.relay_data(OLD_RELAY);
+        }
         let people = world.draw_people();
         for person in &people {
             world.open_first(*person)?;
