@@ -22,7 +22,7 @@ use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::planted::{self, Bug};
 use crate::store::{Purpose, Record, Sent, Store};
-use crate::wallet::{self, MOST_UNCONFIRMED, Order, Wallet};
+use crate::wallet::{self, Coin, MOST_UNCONFIRMED, Order, Wallet};
 
 /// Blocks after which a locked payment can go back, where nothing else is asked for.
 const TIMEOUT: u32 = 144;
@@ -201,7 +201,12 @@ impl Party {
             return Err(NodeError::TooManyUnconfirmed(unmined));
         }
         let coins = wallet.coins();
-        match coins.iter().find(|coin| coin.confirmed) {
+        // An older offer that begins with the same coin may be mined yet: it would be the same negotiation.
+        let offered = |coin: &Coin| {
+            let mut own = self.records.values().filter(|record| record.role == Role::Initiator);
+            own.any(|record| record.input0 == coin.outpoint)
+        };
+        match coins.iter().find(|coin| coin.confirmed && !offered(coin)) {
             Some(coin) => Ok(coin.outpoint),
             None if coins.is_empty() => {
                 Err(NodeError::Funds { needed, available: Amount::ZERO, address: self.address() })

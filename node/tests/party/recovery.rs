@@ -94,6 +94,10 @@ fn a_coin_that_was_to_be_spent_beside_a_double_spent_one_is_free_again() {
     );
     assert_eq!(world.car.status().unwrap().balance.spendable, own);
     assert_eq!(world.car.status().unwrap().balance.coins, IDENTITY_COINS);
+    // The next offer begins with another coin: with the same one it would be the same negotiation.
+    let next = world.car.offer(&world.ledger, &request(PRICE)).unwrap();
+    assert_ne!(next.id, sent.id);
+    assert_eq!(world.car.negotiations().unwrap().len(), 2);
 }
 
 // A copy of a home had made the offer: its answer, mined in the same block after a reorganisation, spends a coin that this
