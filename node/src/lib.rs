@@ -23,7 +23,9 @@ mod store;
 mod wallet;
 
 pub use carried::Carriage;
-pub use config::{Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, Rotation, usual_cookie};
+pub use config::{
+    Accepts, Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, Rotation, usual_cookie,
+};
 pub use error::{Kind, NodeError};
 pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};

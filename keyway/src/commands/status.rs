@@ -210,6 +210,8 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.offer_depth", offer_depth.to_string()),
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
+        setting("policy.suites", listed(&config.accepts.suites)),
+        setting("policy.carriers", listed(&config.accepts.carriers)),
         setting("rotation.after_blocks", rotation.after_blocks.unwrap_or(0).to_string()),
         setting("rotation.after_hours", rotation.after_hours.unwrap_or(0).to_string()),
         setting("rotation.after_mib", rotation.after_mib.unwrap_or(0).to_string()),
@@ -230,10 +232,11 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
 }
 
 fn names(names: &[Name]) -> String {
-    match names {
-        [] => "nobody".to_owned(),
-        names => names.iter().map(Name::as_str).collect::<Vec<_>>().join(", "),
-    }
+    if names.is_empty() { "nobody".to_owned() } else { listed(names) }
+}
+
+fn listed(items: &[impl std::fmt::Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn ledger_settings(ledger: &LedgerConfig) -> Vec<(&'static str, String)> {

@@ -2,12 +2,15 @@
 
 mod ledger;
 
+use std::fmt::Display;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use bitcoin::{Amount, FeeRate, ScriptBuf};
 use keyway_chain::{Chain, Depth};
 use keyway_protocol::card::Name;
+use keyway_protocol::message::Carrier;
 use keyway_protocol::suite::Suite;
 use serde::Deserialize;
 
@@ -27,6 +30,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// What is accepted, and when.
     pub policy: Policy,
+    /// What is answered, and stands on the card.
+    pub accepts: Accepts,
     /// Whose introductions count.
     pub introductions: Introductions,
     /// When keys are replaced.
@@ -48,6 +53,28 @@ pub struct Policy {
     pub key_depth: Depth,
     /// Offers below this price are left unanswered.
     pub least_price: Amount,
+}
+
+/// The suites and carriers that are answered, the most wanted first. The card lists them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepts {
+    /// Suites; never empty.
+    pub suites: Vec<Suite>,
+    /// Carriers; never empty.
+    pub carriers: Vec<Carrier>,
+}
+
+impl Default for Accepts {
+    fn default() -> Self {
+        Self { suites: Suite::ALL.to_vec(), carriers: Carrier::ALL.to_vec() }
+    }
+}
+
+impl Accepts {
+    /// Whether an offer of this suite over this carrier is answered.
+    pub fn takes(&self, suite: Suite, carrier: Carrier) -> bool {
+        self.suites.contains(&suite) && self.carriers.contains(&carrier)
+    }
 }
 
 /// When the initiator of a key replaces it by another; each condition suffices, and without any it never does.
@@ -95,6 +122,8 @@ struct PolicyTable {
     offer_depth: Option<u32>,
     key_depth: Option<u32>,
     least_price_sat: Option<u64>,
+    suites: Option<Vec<String>>,
+    carriers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -139,7 +168,8 @@ impl Config {
         let policy = Policy::default_on(&chain);
         let (introductions, rotation) = (Introductions::default(), Rotation::default());
         let (fee_ceiling, bump_after) = (ceiling(FEE_CEILING), BUMP_AFTER);
-        Self { chain, ledger, policy, introductions, rotation, fee_ceiling, bump_after }
+        let accepts = Accepts::default();
+        Self { chain, ledger, policy, accepts, introductions, rotation, fee_ceiling, bump_after }
     }
 
     /// The suites that this party's card has prekeys of: those whose payments OP_EXPONENT locks, and which make a card
@@ -183,6 +213,10 @@ impl Config {
             key_depth: depth("key_depth", file.policy.key_depth, default.key_depth)?,
             least_price: file.policy.least_price_sat.map_or(default.least_price, Amount::from_sat),
         };
+        let accepts = Accepts {
+            suites: listed("suites", file.policy.suites, &Suite::ALL).map_err(wrong)?,
+            carriers: listed("carriers", file.policy.carriers, &Carrier::ALL).map_err(wrong)?,
+        };
         let introductions = file.introductions.read(folder).map_err(wrong)?;
         let fee_ceiling = ceiling(file.fees.ceiling_sat_per_vb.unwrap_or(FEE_CEILING));
         let bump_after = match file.fees.bump_after_blocks {
@@ -190,7 +224,7 @@ impl Config {
             blocks => blocks.unwrap_or(BUMP_AFTER),
         };
         let rotation = file.rotation.read();
-        Ok(Self { chain, ledger, policy, introductions, rotation, fee_ceiling, bump_after })
+        Ok(Self { chain, ledger, policy, accepts, introductions, rotation, fee_ceiling, bump_after })
     }
 
     /// The file that gives this configuration, every setting explained.
@@ -211,7 +245,10 @@ impl Config {
              # Confirmations of an answer before its key is used. At least 1; 6 is usual where coins have a price.\n\
              key_depth = {key_depth}\n\
              # Offers that pay less are left unanswered; their coins can be spent once they have expired.\n\
-             least_price_sat = {least}\n\n\
+             least_price_sat = {least}\n\
+             # Suites and carriers that are answered, the most wanted first; the card lists them. Without these lines: all.\n\
+             {suites}\
+             {carriers}\n\
              [introductions]\n\
              # Peers, accepted by hand, whose introductions count: whoever they introduce is dealt with.\n\
              accept_by = [{accept_by}]\n\
@@ -234,6 +271,8 @@ impl Config {
             challenge = self.chain.challenge().map_or_else(String::new, challenge_toml),
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
+            suites = list_toml("suites", &self.accepts.suites, &Suite::ALL),
+            carriers = list_toml("carriers", &self.accepts.carriers, &Carrier::ALL),
             after_blocks = self.rotation.after_blocks.unwrap_or(0),
             after_hours = self.rotation.after_hours.unwrap_or(0),
             after_mib = self.rotation.after_mib.unwrap_or(0),
@@ -273,8 +312,29 @@ impl IntroductionsTable {
     }
 }
 
+/// The entries of a list by their names, or all there are; or what is wrong.
+fn listed<T>(name: &str, given: Option<Vec<String>>, all: &[T]) -> Result<Vec<T>, String>
+where
+    T: Copy + FromStr<Err: Display>,
+{
+    let Some(given) = given else { return Ok(all.to_vec()) };
+    if given.is_empty() {
+        return Err(format!(
+            "policy.{name}: an empty list answers nothing; that is what answer = false is for"
+        ));
+    }
+    let entry = |text: &String| text.parse().map_err(|error| format!("policy.{name}: {error}"));
+    given.iter().map(entry).collect()
+}
+
+/// A list as a line; a comment where it names all there are, so that later ones count too.
+fn list_toml<T: Display + PartialEq>(name: &str, listed: &[T], all: &[T]) -> String {
+    let mark = if listed == all { "# " } else { "" };
+    format!("{mark}{name} = [{}]\n", quoted(listed))
+}
+
 /// Names need no escaping in TOML.
-fn quoted(names: &[Name]) -> String {
+fn quoted(names: &[impl Display]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 

@@ -38,7 +38,7 @@ pub use sync::{Event, Synced};
 pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status};
 pub use waiting::Waiting;
 
-use crate::config::Config;
+use crate::config::{Accepts, Config};
 use crate::error::NodeError;
 use crate::history::{Block, History};
 use crate::home::Home;
@@ -142,7 +142,7 @@ impl Party {
         Store::create(path, &new.unlock, outside)?.step(|store| {
             prekeys::begin(store, &seed.prekey_head)?;
             let prekeys = prekeys::renew(store, chain, now, new.config.prekey_suites())?;
-            let renewable = renewable(chain, 1, now, prekeys);
+            let renewable = renewable(&new.config, 1, now, prekeys);
             let card = Card::sign(permanent, renewable, &seed.identity)?;
             store.set_secret(IDENTITY, &seed.identity.to_secret())?;
             store.set_secret(SEALING, seed.sealing.as_secret())?;
@@ -277,12 +277,11 @@ impl Party {
     pub fn renew_card(&mut self) -> Result<&Card, NodeError> {
         let serial = self.card.renewable().serial.saturating_add(1);
         self.in_step(|party| {
-            let (chain, now) = (&party.config.chain, party.history.tip());
+            let (config, now) = (&party.config, party.history.tip());
             let (permanent, identity) = (party.card.permanent().clone(), &party.identity);
-            let suites = party.config.prekey_suites();
             (party.card, party.prekeys) = party.store.step(|store| {
-                let prekeys = prekeys::renew(store, chain, now, suites)?;
-                let renewable = renewable(chain, serial, now, prekeys);
+                let prekeys = prekeys::renew(store, &config.chain, now, config.prekey_suites())?;
+                let renewable = renewable(config, serial, now, prekeys);
                 let card = Card::sign(permanent, renewable, identity)?;
                 store.set_meta("card", card.to_string().as_bytes())?;
                 Ok((card, Prekeys::load(store)?))
@@ -291,6 +290,12 @@ impl Party {
             Ok(())
         })?;
         Ok(&self.card)
+    }
+
+    /// Whether the card lists what the configuration accepts.
+    fn card_is_current(&self) -> bool {
+        let listed = self.card.renewable();
+        numbers(&self.config.accepts) == (listed.suites.clone(), listed.carriers.clone())
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -389,14 +394,16 @@ fn store_chain_head(store: &Store, chain: &SecretChain) -> Result<(), NodeError>
     store.set_meta("secret index", &chain.index().to_be_bytes())
 }
 
-fn renewable(chain: &Chain, serial: u32, now: Height, prekeys: Vec<Prekey>) -> Renewable {
-    Renewable {
-        serial,
-        expiry: now.plus(CARD_LIFE_SECONDS / chain.block_seconds()),
-        suites: Suite::ALL.iter().map(|suite| suite.number()).collect(),
-        carriers: Carrier::ALL.iter().map(|carrier| carrier.number()).collect(),
-        prekeys,
-    }
+fn renewable(config: &Config, serial: u32, now: Height, prekeys: Vec<Prekey>) -> Renewable {
+    let (suites, carriers) = numbers(&config.accepts);
+    let expiry = now.plus(CARD_LIFE_SECONDS / config.chain.block_seconds());
+    Renewable { serial, expiry, suites, carriers, prekeys }
+}
+
+/// As cards list them.
+fn numbers(accepts: &Accepts) -> (Vec<u8>, Vec<u8>) {
+    let suites = accepts.suites.iter().map(|suite| suite.number()).collect();
+    (suites, accepts.carriers.iter().map(|carrier| carrier.number()).collect())
 }
 
 /// What an output of the wallet pays in all.

@@ -75,7 +75,8 @@ pub enum Event {
         /// What it pays.
         fee: Amount,
     },
-    /// The card was renewed, because its prekeys grow old: peers need the new one.
+    /// The card was renewed, because its prekeys grow old or the configuration accepts something else: peers need the
+    /// new one.
     CardRenewed,
     /// A key has served its time: an offer of another is on its way.
     Rotating {
@@ -163,7 +164,7 @@ impl Party {
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;
         self.split_if_low(ledger, &mut synced.events)?;
-        if self.prekeys.are_old(&self.config.chain, self.history.tip()) {
+        if self.prekeys.are_old(&self.config.chain, self.history.tip()) || !self.card_is_current() {
             self.renew_card()?;
             synced.events.push(Event::CardRenewed);
         }

@@ -39,6 +39,8 @@ pub enum Waiting {
     PolicyAnswersNobody,
     /// The offer pays less than the policy asks.
     PolicyPrice(bitcoin::Amount),
+    /// The policy answers no such suite or carrier.
+    PolicyTerms,
     /// This home does not deal with the peer.
     NotDealtWith(Standing),
     /// The payment could go back before the answer is mined.
@@ -65,6 +67,7 @@ impl fmt::Display for Waiting {
                 "not answered: it pays less than policy.least_price_sat, which is {}",
                 least.to_sat()
             ),
+            Self::PolicyTerms => f.write_str("not answered: policy.suites or policy.carriers leaves it out"),
             Self::NotDealtWith(standing) => write!(f, "not answered: the peer is {}", standing.name()),
             Self::TooLate => f.write_str("not answered: its payment could go back before an answer is mined"),
             Self::NextRound => f.write_str("answered by the next `keyway sync`"),
@@ -104,6 +107,8 @@ impl Party {
             Waiting::PolicyAnswersNobody
         } else if !standing.deals() {
             Waiting::NotDealtWith(standing)
+        } else if !self.config.accepts.takes(record.suite, record.carrier) {
+            Waiting::PolicyTerms
         } else if record.price < policy.least_price {
             Waiting::PolicyPrice(policy.least_price)
         } else if reading.offer.as_ref().is_some_and(|offer| self.check_time(offer).is_err()) {

@@ -3,6 +3,7 @@
 // Clippy then gives the helpers the leave that it gives tests.
 #![cfg(test)]
 
+mod accepts;
 mod attacks;
 mod bad_input;
 mod chain;
