@@ -172,7 +172,7 @@ error: the configuration car/keyway.toml is wrong
      |
   18 | anser = true
      | ^^^^^
-  unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`
+  unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`, `suites`, `carriers`
   correct the file, and look at it with `keyway config check`
 
 "#]]
@@ -237,23 +237,25 @@ fn settings_are_told_with_where_they_come_from() {
         str![[r#"
 car/keyway.toml
 
-setting                  value         source
-chain                    regtest       in the file
-ledger.kind              embedded      in the file
-ledger.path              car/../chain  in the file
-ledger.enforce_exponent  false         in the file
-policy.answer            true          in the file
-policy.offer_depth       1             default
-policy.key_depth         2             in the file
-policy.least_price_sat   70000         in the file
-rotation.after_blocks    0             in the file
-rotation.after_hours     0             in the file
-rotation.after_mib       0             in the file
-rotation.price_sat       0             in the file
-introductions.accept_by  nobody        in the file
-introductions.roster     none          default
-fees.ceiling_sat_per_vb  100           in the file
-fees.bump_after_blocks   3             in the file
+setting                  value                                                     source
+chain                    regtest                                                   in the file
+ledger.kind              embedded                                                  in the file
+ledger.path              car/../chain                                              in the file
+ledger.enforce_exponent  false                                                     in the file
+policy.answer            true                                                      in the file
+policy.offer_depth       1                                                         default
+policy.key_depth         2                                                         in the file
+policy.least_price_sat   70000                                                     in the file
+policy.suites            x25519-mlkem768, x25519, ffdhe4096, ffdhe3072, ffdhe2048  default
+policy.carriers          value, static, dynamic                                    default
+rotation.after_blocks    0                                                         in the file
+rotation.after_hours     0                                                         in the file
+rotation.after_mib       0                                                         in the file
+rotation.price_sat       0                                                         in the file
+introductions.accept_by  nobody                                                    in the file
+introductions.roster     none                                                      default
+fees.ceiling_sat_per_vb  100                                                       in the file
+fees.bump_after_blocks   3                                                         in the file
 
 "#]]
     );

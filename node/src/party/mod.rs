@@ -17,17 +17,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use bitcoin::{Amount, FeeRate, OutPoint};
-use keyway_chain::{BlockRef, Chain, Height};
+use keyway_chain::{BlockRef, Height};
 use keyway_ledger::{Ledger, LedgerError};
 use keyway_protocol::card::{Card, Name, Permanent, Prekey, Renewable};
 use keyway_protocol::identity::{
     IdentitySecret, NegotiationSecret, PartyKey, SealingSecret, SecretChain, Seed,
 };
-use keyway_protocol::message::Carrier;
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::sealing::{Stream, StreamId};
-use keyway_protocol::suite::Suite;
 
 pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
