@@ -13,7 +13,12 @@ use crate::common::{car, charger, coin, secret};
 pub fn letter(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
     match kind % 2 {
-        0 => assert_eq!(open(data), Err(NotForUs)),
+        // A fuzzer that sees what is compared can copy a whole letter: the same message gives it again.
+        0 => {
+            if let Ok(message) = open(data) {
+                assert_eq!(sealed(&message), data);
+            }
+        }
         _ => changed(data),
     }
 }

@@ -131,10 +131,11 @@ fn message_seeds() -> [(&'static str, Vec<u8>); 13] {
     ]
 }
 
-fn letter_seeds() -> [(&'static str, Vec<u8>); 5] {
+fn letter_seeds() -> [(&'static str, Vec<u8>); 6] {
     let to_change = |changes: &[u8]| [&[1, 0, 5][..], b"share", changes].concat();
     let letter = sealed_letter(b"share");
     [
+        ("letter-copied", of_kind(0, &sealed_letter(b""))),
         ("letter-cut-short", of_kind(0, &letter[..40])),
         ("letter-of-its-key-alone", of_kind(0, &letter[..32])),
         ("letter-unchanged", to_change(&[])),
