@@ -155,9 +155,9 @@ error: cannot read car/keyway.toml
         broken("answer = true", "answer = maybe"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 18, column 10
+  TOML parse error at line 25, column 10
      |
-  18 | answer = maybe
+  25 | answer = maybe
      |          ^^^^^
   string values must be quoted, expected literal string
   correct the file, and look at it with `keyway config check`
@@ -168,9 +168,9 @@ error: the configuration car/keyway.toml is wrong
         broken("answer = true", "anser = true"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 18, column 1
+  TOML parse error at line 25, column 1
      |
-  18 | anser = true
+  25 | anser = true
      | ^^^^^
   unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`, `suites`, `carriers`
   correct the file, and look at it with `keyway config check`
@@ -181,9 +181,9 @@ error: the configuration car/keyway.toml is wrong
         broken("[ledger]", "[ledger"),
         str![[r#"
 error: the configuration car/keyway.toml is wrong
-  TOML parse error at line 6, column 8
+  TOML parse error at line 8, column 8
     |
-  6 | [ledger
+  8 | [ledger
     |        ^
   unclosed table, expected `]`
   correct the file, and look at it with `keyway config check`

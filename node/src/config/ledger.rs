@@ -55,6 +55,13 @@ pub enum Access {
 }
 
 impl NodeConfig {
+    /// A node of that chain on this machine, found where it usually is by a user whose folder is `home`.
+    pub fn usual(chain: &Chain, home: &Path) -> Self {
+        let node: &NodeDefaults = chain.node();
+        let url = format!("http://127.0.0.1:{}", node.port);
+        Self { url, access: Access::Cookie(home.join(node.cookie)), enforced: false }
+    }
+
     /// The way to the node.
     ///
     /// # Errors
@@ -160,7 +167,12 @@ impl LedgerConfig {
                  path = {}\n\
                  # Whether OP_EXPONENT locks outputs here, as docs/OP_EXPONENT.md says: then offers of the ffdhe suites go over\n\
                  # the dynamic carrier. A chain that was once held to it stays so.\n\
-                 enforce_exponent = {enforce_exponent}\n",
+                 enforce_exponent = {enforce_exponent}\n\
+                 # What a node would need in the place of path: its address, and cookie or user and password_file.\n\
+                 # url = \"http://127.0.0.1:18443\"\n\
+                 # cookie = \".cookie\"\n\
+                 # user = \"keyway\"\n\
+                 # password_file = \"node.password\"\n",
                 quoted(path)
             ),
             Self::Node(node) => node.to_toml(),
@@ -172,8 +184,9 @@ impl NodeConfig {
     fn to_toml(&self) -> String {
         let mut text = format!(
             "# node: Bitcoin Core 28 or newer, or Litecoin Core 0.21; it needs neither wallet nor index.\n\
-             # embedded: a regtest chain in a folder (path), in this process.\n\
+             # embedded: a regtest chain in a folder, in this process; path in the place of all that follows.\n\
              kind = \"node\"\n\
+             # path = \"chain\"\n\
              # Its JSON-RPC. Plain HTTP: keep it on this machine, or behind a tunnel.\n\
              url = {}\n",
             toml::Value::String(self.url.clone())
@@ -182,27 +195,30 @@ impl NodeConfig {
         let _ = match &self.access {
             Access::Cookie(path) => write!(
                 text,
-                "# The file that the node writes at each start, relative to this one; or instead of it user,\n\
-                 # and password_file, whose first line is the password.\n\
-                 cookie = {}\n",
+                "# The file that the node writes at each start, relative to this one; or instead of it a user of the node's\n\
+                 # configuration (rpcauth), and a file whose first line is the password.\n\
+                 cookie = {}\n\
+                 # user = \"keyway\"\n\
+                 # password_file = \"node.password\"\n",
                 quoted(path)
             ),
             Access::User { name, password_file } => write!(
                 text,
                 "# A user of the node's configuration (rpcauth), and a file whose first line is the password,\n\
                  # relative to this one; or instead of both cookie, the file the node writes at each start.\n\
+                 # cookie = \".cookie\"\n\
                  user = {}\n\
                  password_file = {}\n",
                 toml::Value::String(name.clone()),
                 quoted(password_file)
             ),
         };
-        if self.enforced {
-            text.push_str(
-                "# It is an enforcer of OP_EXPONENT (`keyway enforce`): this home's card has prekeys for locks by it.\n\
-                 enforce_exponent = true\n",
-            );
-        }
+        let _ = write!(
+            text,
+            "# Whether it is an enforcer of OP_EXPONENT (`keyway enforce`): this home's card has prekeys for locks by it then.\n\
+             enforce_exponent = {}\n",
+            self.enforced
+        );
         text
     }
 }

@@ -268,7 +268,7 @@ impl Config {
              # Blocks that a transaction waits before `keyway serve` pays more for it, up to the ceiling. At least 1.\n\
              bump_after_blocks = {bump_after}\n",
             chain = self.chain.name(),
-            challenge = self.chain.challenge().map_or_else(String::new, challenge_toml),
+            challenge = challenge_toml(self.chain.challenge()),
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
             suites = list_toml("suites", &self.accepts.suites, &Suite::ALL),
@@ -351,12 +351,12 @@ fn chain(name: &str, challenge: Option<&str>) -> Result<Chain, String> {
     }
 }
 
-fn challenge_toml(challenge: &bitcoin::Script) -> String {
-    format!(
-        "# The script that its blocks satisfy, for a signet of one's own.\n\
-         signet_challenge = \"{}\"\n",
-        challenge.to_hex_string()
-    )
+fn challenge_toml(challenge: Option<&bitcoin::Script>) -> String {
+    let about = "# The script that its blocks satisfy, for a signet of one's own.";
+    match challenge {
+        Some(script) => format!("{about}\nsignet_challenge = \"{}\"\n", script.to_hex_string()),
+        None => format!("{about}\n# signet_challenge = \"51\"\n"),
+    }
 }
 
 fn ceiling(sat_per_vb: u32) -> FeeRate {
@@ -392,6 +392,53 @@ mod tests {
         ];
         for config in configs {
             assert_eq!(Config::parse(&config.to_toml(), Path::new("/home/keyway.toml")).unwrap(), config);
+        }
+    }
+
+    /// The names of a table's settings: the parser lists them for whoever writes another one.
+    fn settings(table: &str) -> Vec<String> {
+        let text = fresh().to_toml();
+        let text = match table {
+            "" => format!("nonsense = 1\n{text}"),
+            _ => text.replace(&format!("[{table}]"), &format!("[{table}]\nnonsense = 1")),
+        };
+        let error = Config::parse(&text, Path::new("keyway.toml")).unwrap_err().to_string();
+        let listed = error.split_once("expected one of ").or(error.split_once("expected ")).unwrap().1;
+        listed
+            .lines()
+            .next()
+            .unwrap()
+            .split(" or ")
+            .flat_map(|part| part.split(", "))
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn what_init_writes_explains_every_setting_there_is() {
+        let node = beside_a_node(Chain::named("litecoin").unwrap(), Access::Cookie("/c".into()));
+        let user = Access::User { name: "a".to_owned(), password_file: "/p".into() };
+        let texts =
+            [fresh(), node, beside_a_node(Chain::named("signet").unwrap(), user)].map(|it| it.to_toml());
+        let tables =
+            settings("").into_iter().filter(|name| !name.contains("chain") && name != "signet_challenge");
+        for table in tables.chain([String::new()]) {
+            for name in settings(&table) {
+                for text in &texts {
+                    let is_there = |line: &str| {
+                        let line = line.strip_prefix("# ").unwrap_or(line);
+                        line.strip_prefix(&*name).is_some_and(|rest| rest.starts_with(" = "))
+                            || line == format!("[{name}]")
+                    };
+                    let at = text.lines().position(is_there);
+                    let at = at.unwrap_or_else(|| panic!("{table}.{name} is missing in:\n{text}"));
+                    let before: Vec<&str> = text.lines().take(at).collect();
+                    let section =
+                        before.rsplit(|line| line.is_empty() || line.starts_with('[')).next().unwrap();
+                    let explained = section.iter().any(|line| line.starts_with("# "));
+                    assert!(explained || text.contains(&format!("[{name}]")), "{table}.{name}: {text}");
+                }
+            }
         }
     }
 
