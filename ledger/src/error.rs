@@ -67,7 +67,9 @@ pub enum LedgerError {
     },
 
     /// The backend is of another network.
-    #[error("{backend} is on {found}, not on {expected}\nPoint to a node of the right network.")]
+    #[error(
+        "{backend} is of another network: it is on {found}, not on {expected}\nPoint to a node of the right network."
+    )]
     OtherNetwork {
         /// Which backend, with its address.
         backend: String,
@@ -78,7 +80,7 @@ pub enum LedgerError {
     },
 
     /// The backend lacks what newer versions have.
-    #[error("{backend} has version {found}, which is too old\nUse {needed} or newer.")]
+    #[error("{backend} is too old: it has version {found}\nUse {needed} or newer.")]
     TooOld {
         /// Which backend, with its address.
         backend: String,
@@ -89,7 +91,9 @@ pub enum LedgerError {
     },
 
     /// The backend no longer has a block.
-    #[error("{backend} has pruned block {block}\nUse a node that keeps all blocks until this one is passed.")]
+    #[error(
+        "{backend} lacks a block: it has pruned {block}\nUse a node that keeps all blocks until this one is passed."
+    )]
     Pruned {
         /// Which backend, with its address.
         backend: String,

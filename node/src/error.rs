@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bitcoin::Amount;
 use keyway_carriers::value;
 use keyway_chain::{ChainId, Depth, Height};
-use keyway_ledger::{BroadcastError, LedgerError};
+use keyway_ledger::{BroadcastError, LedgerError, RefusalKind};
 use keyway_protocol::card::{CardError, CardRefused, Name};
 use keyway_protocol::introduction::IntroductionError;
 use keyway_protocol::message::{Carrier, Refusal};
@@ -145,7 +145,7 @@ pub enum NodeError {
         ledger: ChainId,
     },
     /// The ledger refused a transaction.
-    #[error("the {what} was not sent\n{source}")]
+    #[error("the {what} was not sent\n{}", broadcast_text(source))]
     Broadcast {
         /// Offer, answer or split.
         what: &'static str,
@@ -432,6 +432,11 @@ impl NodeError {
             | Self::KeyUnusable { .. } => Kind::Refused,
             Self::Ledger(_) | Self::OtherChain { .. } => Kind::Ledger,
             Self::Broadcast { source: BroadcastError::Ledger(_), .. } => Kind::Ledger,
+            Self::Broadcast { source: BroadcastError::Refused(refusal), .. }
+                if refusal.kind() == RefusalKind::FeeTooLow =>
+            {
+                Kind::Refused
+            }
             _ => Kind::Failed,
         }
     }
@@ -447,6 +452,18 @@ fn explained(cause: &impl Display, advice: &str) -> String {
     let text = cause.to_string();
     let (why, todo) = text.rsplit_once("; ").unwrap_or((&text, advice));
     format!("{why}\n{todo}")
+}
+
+/// A fee that is too low is one that this home may not raise: what to do about it is the configuration's.
+fn broadcast_text(source: &BroadcastError) -> String {
+    let text = source.to_string();
+    match source {
+        BroadcastError::Refused(refusal) if refusal.kind() == RefusalKind::FeeTooLow => {
+            let cause = text.lines().next().unwrap_or_default();
+            format!("{cause}\nraise fees.ceiling_sat_per_vb in the configuration, or wait for lower fees")
+        }
+        _ => text,
+    }
 }
 
 fn unreadable_card_advice(error: &CardError) -> &'static str {

@@ -92,7 +92,14 @@ pub(super) fn feerate(rpc: &Rpc) -> Result<FeeRate, LedgerError> {
     let pool: reply::PoolInfo = client.call("getmempoolinfo", []).map_err(|error| rpc.failed(error))?;
     let estimate: reply::Estimate =
         client.call("estimatesmartfee", [json!(SOON)]).map_err(|error| rpc.failed(error))?;
-    let known = [Some(pool.mempoolminfee), Some(pool.minrelaytxfee), estimate.feerate];
-    let rates = known.into_iter().flatten().map(reply::Coins::per_kvb);
-    Ok(rates.fold(rpc.chain().min_relay(), FeeRate::max))
+    let usual = rpc.chain().min_relay();
+    let least = pool.mempoolminfee.per_kvb().max(pool.minrelaytxfee.per_kvb());
+    let least = if least > usual { with_margin(least) } else { usual };
+    Ok(estimate.feerate.map_or(least, |advised| advised.per_kvb().max(least)))
+}
+
+/// A hundredth more: nodes count whole virtual bytes, where a fee is reckoned by weight, and a minimum that rose is still
+/// rising.
+fn with_margin(rate: FeeRate) -> FeeRate {
+    FeeRate::from_sat_per_kwu((rate.to_sat_per_kwu().saturating_mul(101)).div_ceil(100))
 }

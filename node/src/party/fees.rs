@@ -87,7 +87,7 @@ impl Party {
     }
 
     /// What the next version should pay, if that is more than now by a step.
-    fn next_feerate(&self, sent: &Sent, advised: FeeRate) -> Option<FeeRate> {
+    pub(super) fn next_feerate(&self, sent: &Sent, advised: FeeRate) -> Option<FeeRate> {
         let now = feerate_of(sent.fee, sent.tx.vsize() as u64);
         let step = FeeRate::from_sat_per_kwu(now.to_sat_per_kwu().saturating_mul(STEP.0) / STEP.1);
         // A new signature may be a byte longer: a little more than what the relay of the new version costs.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bitcoin::{FeeRate, Txid};
 use keyway_chain::{Depth, Height};
 use keyway_protocol::negotiation::Role;
 use keyway_protocol::ratchet::BestChain;
@@ -17,6 +18,13 @@ use crate::store::Record;
 pub enum Waiting {
     /// Its offer is not mined.
     OfferUnmined,
+    /// This home's offer or answer is not mined, and it may not pay more for it.
+    AtCeiling {
+        /// Offer or answer.
+        what: &'static str,
+        /// The most that the configuration allows.
+        ceiling: FeeRate,
+    },
     /// The peer may answer up to this height.
     PeerAnswers(Height),
     /// The offer is not as deep as the policy asks before answering.
@@ -53,6 +61,11 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OfferUnmined => f.write_str("the offer waits to be mined"),
+            Self::AtCeiling { what, ceiling } => write!(
+                f,
+                "the {what} waits to be mined, and a higher fee would exceed fees.ceiling_sat_per_vb, which is {}",
+                ceiling.to_sat_per_vb_floor()
+            ),
             Self::PeerAnswers(height) => write!(f, "the peer may answer up to block {height}"),
             Self::OfferDepth { has, wants } => {
                 write!(f, "the offer has depth {has}, and is answered at {wants}")
@@ -79,7 +92,10 @@ impl Party {
     /// What a negotiation in `state` waits for; `None` if it waits for nothing.
     pub(super) fn waits_for(&self, record: &Record, reading: &Reading, state: State) -> Option<Waiting> {
         match (state, record.role, reading.facts.offer) {
-            (State::Offered, _, OfferPlace::Unmined) => Some(Waiting::OfferUnmined),
+            (State::Offered, _, OfferPlace::Unmined) => {
+                let offer = reading.offer.as_ref().map(|offer| offer.txid);
+                Some(self.at_ceiling("offer", offer).unwrap_or(Waiting::OfferUnmined))
+            }
             (State::Offered, Role::Initiator, OfferPlace::Mined(at)) => {
                 let timeout = reading.offer.as_ref().and_then(OfferRead::timeout);
                 let last = at.plus(ANSWER_WINDOW);
@@ -88,7 +104,10 @@ impl Party {
             (State::Offered, Role::Responder, OfferPlace::Mined(at)) => {
                 Some(self.unanswered(record, reading, at))
             }
-            (State::Answered, ..) => Some(Waiting::AnswerUnmined),
+            (State::Answered, ..) => {
+                let answer = reading.answer.as_ref().map(|answer| answer.txid);
+                Some(self.at_ceiling("answer", answer).unwrap_or(Waiting::AnswerUnmined))
+            }
             (State::Provisional, ..) => {
                 let at = reading.answer.as_ref().and_then(|answer| answer.at)?;
                 let has = at.height.depth_under(self.history.tip());
@@ -96,6 +115,13 @@ impl Party {
             }
             _ => None,
         }
+    }
+
+    /// Whether a transaction is this home's own, and pays so much that the next step would be too much.
+    fn at_ceiling(&self, what: &'static str, txid: Option<Txid>) -> Option<Waiting> {
+        let sent = self.history.sent().find(|sent| Some(sent.txid) == txid)?;
+        let ceiling = self.config.fee_ceiling;
+        self.next_feerate(sent, FeeRate::ZERO).is_none().then_some(Waiting::AtCeiling { what, ceiling })
     }
 
     /// Why a peer's mined offer is not answered yet.
