@@ -14,9 +14,12 @@ mod beside_node;
 mod beside_scripts;
 mod busy;
 mod by_hand;
+mod carried;
 mod damage;
+mod declined;
 mod demo;
 mod disk_full;
+mod door;
 mod endless;
 #[cfg(feature = "exponent")]
 mod enforcing;
@@ -24,6 +27,7 @@ mod fleet;
 mod help;
 mod killed;
 mod refusals;
+mod reorganised;
 #[cfg(feature = "exponent")]
 mod script;
 mod serving;
@@ -31,3 +35,5 @@ mod stage;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod steps;
 mod town;
+mod troubled_node;
+mod unmined;

@@ -86,6 +86,24 @@ impl Town {
         self.stage.json(&format!("--home {home} keys"))[0].clone()
     }
 
+    /// A negotiation of the home by its id.
+    pub fn shown(&self, home: &str, id: &str) -> Value {
+        self.stage.json(&format!("--home {home} show {id}"))
+    }
+
+    /// How far the home has followed.
+    pub fn height(&self, home: &str) -> u64 {
+        self.stage.json(&format!("--home {home} status"))["height"].as_u64().unwrap()
+    }
+
+    /// Waits until the homes have followed to the node's tip.
+    pub fn caught_up(&self, homes: &[&str]) {
+        let height = u64::from(self.node.tip().height.to_u32());
+        for home in homes {
+            until("the home has followed", || self.height(home) == height);
+        }
+    }
+
     pub fn state(&self, home: &str) -> String {
         self.key(home)["state"].as_str().unwrap_or("nothing").to_owned()
     }
