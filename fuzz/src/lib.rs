@@ -5,9 +5,11 @@ pub mod beside;
 pub mod card_text;
 #[path = "../../protocol/tests/all/common.rs"]
 pub mod common;
+pub mod hearsay;
 pub mod ledger_bytes;
 pub mod letter;
 pub mod message_bytes;
+pub mod peer;
 pub mod sealed_message;
 pub mod store_file;
 #[path = "../../carriers/tests/value/support.rs"]

@@ -4,7 +4,7 @@
 //! the store's length) and what is flipped there (u8). Of kind 1 the store is cut before that: at a place of 3 bytes. Of
 //! kind 2 the rest is the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use keyway_chain::Chain;
@@ -70,17 +70,18 @@ fn is_precise(error: &NodeError) -> bool {
     )
 }
 
-/// In memory, where the system has a folder for that.
 fn home() -> &'static Path {
-    static HOME: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-        let shared = Path::new("/dev/shm");
-        let dir = if shared.is_dir() { TempDir::new_in(shared) } else { TempDir::new() };
-        let dir = dir.expect("a folder for a home");
-        let ledger = LedgerConfig::Embedded { path: "ledger".into(), enforce_exponent: false };
-        let config = Config::new(Chain::regtest(), ledger);
-        std::fs::write(dir.path().join(CONFIG_FILE), config.to_toml()).expect("there is space");
-        let path = dir.path().to_owned();
-        (dir, path)
-    });
-    &HOME.1
+    static HOME: LazyLock<TempDir> = LazyLock::new(empty_home);
+    HOME.path()
+}
+
+/// A folder with a configuration, for a store to be put there. In memory, where the system has a folder for that.
+pub(crate) fn empty_home() -> TempDir {
+    let shared = Path::new("/dev/shm");
+    let dir = if shared.is_dir() { TempDir::new_in(shared) } else { TempDir::new() };
+    let dir = dir.expect("a folder for a home");
+    let ledger = LedgerConfig::Embedded { path: "ledger".into(), enforce_exponent: false };
+    let config = Config::new(Chain::regtest(), ledger);
+    std::fs::write(dir.path().join(CONFIG_FILE), config.to_toml()).expect("there is space");
+    dir
 }

@@ -31,11 +31,16 @@ impl Outside {
     /// Randomness from `random`, and the store on the SQLite file system of that name, which the caller has
     /// registered. Only for laboratories: whoever knows `random` knows the party's secrets.
     pub fn simulated(random: impl Fn(&mut [u8]) + Send + Sync + 'static, vfs: &str) -> Self {
+        Self { vfs: Some(vfs.to_owned()), ..Self::seeded(random) }
+    }
+
+    /// The same on the system's own file system.
+    pub fn seeded(random: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
         let random = move |bytes: &mut [u8]| {
             random(bytes);
             Ok(())
         };
-        Self { random: Arc::new(random), vfs: Some(vfs.to_owned()) }
+        Self { random: Arc::new(random), vfs: None }
     }
 
     pub(crate) fn bytes<const N: usize>(&self) -> Result<[u8; N], NodeError> {

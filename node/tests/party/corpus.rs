@@ -1,10 +1,11 @@
-//! The fuzz target of damaged stores as tests, and where its sound store and its seeds come from.
+//! The fuzz targets of damaged stores and of a whole party as tests, and where their sound store and their seeds come from.
 
 use std::path::Path;
 
 use keyway_node::*;
 
 use crate::corpora::{check_seeds, replay};
+use crate::peer::{live, peer};
 use crate::store_file::{SOUND, store_file};
 use crate::world::*;
 
@@ -57,6 +58,75 @@ fn the_seeds_are_damaged_stores() {
             ("nothing", vec![2]),
             ("a-head-alone", [&[2], &SOUND[..100]].concat()),
             ("text", [&[2], &b"not a database"[..]].concat()),
+        ],
+    );
+}
+
+#[test]
+fn every_seed_of_peer_is_lived_through() {
+    replay("peer", peer);
+}
+
+#[test]
+fn the_seeds_are_the_lives_of_a_party() {
+    const PRICE: [u8; 4] = [0, 3, 0x0d, 0x40];
+    const SYNC: [u8; 1] = [0];
+    const MINE: [u8; 1] = [2];
+    const SURVIVE: [u8; 2] = [15, 3];
+    let offer = |carrier: u8, suite: u8, form: u8| [&[6, carrier, suite, form][..], &PRICE].concat();
+    let offered = |way: u8, rest: &[u8]| [&[7][..], &PRICE, &[way], rest].concat();
+    let answer = |changes: &[u8]| [&[8, 0][..], changes].concat();
+    let blocks = |count: u8| vec![3, count];
+    // Sealed by the charger under the key of its answer, four blocks below the tip, and opened.
+    let talk = [vec![12, 5, 0], vec![13, 0, 4, 4], vec![14, 1, 0, 0], vec![14, 1, 0, 0]].concat();
+    let agreed = |carrier: u8, form: u8| {
+        let steps: [&[u8]; 8] =
+            [&offer(carrier, 0, form), &MINE, &SYNC, &answer(&[0]), &MINE, &blocks(3), &SYNC, &talk];
+        steps.concat()
+    };
+    let paid = |way: u8, rest: &[u8]| {
+        let steps: [&[u8]; 7] = [&offered(way, rest), &MINE, &SYNC, &MINE, &blocks(3), &SYNC, &SURVIVE];
+        steps.concat()
+    };
+    let reorganised = [&agreed(0, 0)[..], &[4, 7, 0], &SYNC, &MINE, &SYNC, &blocks(4), &SYNC].concat();
+    let rolled_back = [&agreed(1, 0)[..], &[4, 31, 1], &SYNC, &blocks(7), &SYNC].concat();
+    let lost_reply =
+        [&[11, 3, 0, 0][..], &offer(0, 0, 0), &SURVIVE, &[11, 0, 0, 0], &SYNC, &MINE, &SYNC].concat();
+    let refused = [&[11, 5, 9, 1][..], &offer(2, 3, 0), &offer(1, 3, 0), &SYNC, &SURVIVE, &SYNC].concat();
+    let double_spent = [&offer(0, 0, 0)[..], &[10, 0, 0, 0, 0], &MINE, &SYNC, &SURVIVE].concat();
+    let declined = [&offer(1, 0, 0)[..], &MINE, &SYNC, &[10, 0, 1, 0, 0], &MINE, &SYNC].concat();
+    let refunded =
+        [&offer(2, 0, 0)[..], &MINE, &SYNC, &blocks(255), &blocks(255), &SYNC, &MINE, &SYNC].concat();
+    let wrong_answer =
+        [&offer(0, 0, 0)[..], &MINE, &SYNC, &answer(&[1, 1, 3, 0, 0, 0, 4, 1]), &MINE, &SYNC].concat();
+    let many = [&offer(0, 0, 0)[..]; 9].concat();
+    for [carrier, form] in [[0, 0], [0, 1], [1, 0]] {
+        assert_eq!(live(&agreed(carrier, form)), 1, "over {carrier}, {form}: the letter opens once");
+    }
+    check_seeds(
+        "peer",
+        &[
+            ("nothing", Vec::new()),
+            ("agreed-in-sequence-numbers", agreed(0, 0)),
+            ("agreed-in-amounts", agreed(0, 1)),
+            ("agreed-sealed", agreed(1, 0)),
+            ("paid-in-amounts", paid(0, &[0])),
+            ("paid-sealed", paid(1, &[0])),
+            ("paid-locked", paid(2, &[200, 0])),
+            ("paid-locked-too-shortly", paid(2, &[20, 0])),
+            ("paid-in-amounts-that-were-changed", paid(0, &[1, 0, 5, 0, 0, 0, 9, 1])),
+            ("reorganised", reorganised),
+            ("rolled-back", rolled_back),
+            ("lost-reply", lost_reply),
+            ("refused", refused),
+            ("double-spent", double_spent),
+            ("declined", declined),
+            ("refunded", refunded),
+            ("answered-wrongly", wrong_answer),
+            ("expired", [&offer(0, 0, 0)[..], &MINE, &SYNC, &blocks(254), &SYNC].concat()),
+            ("offers-until-the-coins-are-used-up", [&many[..], &SYNC, &MINE, &SYNC].concat()),
+            ("revoked", [&agreed(1, 0)[..], &[15, 1, 0], &SYNC, &talk].concat()),
+            ("card-renewed", [&[15, 2][..], &paid(2, &[200, 0])].concat()),
         ],
     );
 }

@@ -12,10 +12,14 @@ mod corpora;
 mod corpus;
 mod enveloped;
 mod exponent;
+#[path = "../../../fuzz/src/hearsay.rs"]
+mod hearsay;
 mod home;
 mod introduced;
 mod locked;
 mod negotiation;
+#[path = "../../../fuzz/src/peer.rs"]
+mod peer;
 mod recovery;
 mod rotation;
 mod sealed;
