@@ -1,7 +1,7 @@
 //! What the best chain says that matters to this home: the blocks followed, the transactions found in
 //! them, and the home's own that are not mined yet. Everything else is computed from it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid, Wtxid};
@@ -48,8 +48,11 @@ pub struct History {
     blocks: BTreeMap<Height, Block>,
     mined: HashMap<Txid, Mined>,
     order: BTreeMap<Position, Txid>,
-    spenders: HashMap<OutPoint, Txid>,
+    spenders: HashMap<OutPoint, Position>,
     sent: BTreeMap<u64, Sent>,
+    sent_as: HashMap<Txid, u64>,
+    /// Of what was sent, what is not mined.
+    waiting: BTreeSet<u64>,
     /// Of what was sent, what the ledger refused last because a coin is missing; never stored.
     missing_inputs: HashSet<Txid>,
     /// Unmined transactions that the ledger showed last; never stored.
@@ -74,9 +77,13 @@ impl History {
         self.blocks.insert(block.at.height, block);
     }
 
-    pub(crate) fn add(&mut self, mined: Mined) {
+    pub(crate) fn add(&mut self, mut mined: Mined) {
         for input in &mined.tx.input {
-            self.spenders.insert(input.previous_output, mined.txid);
+            self.spenders.insert(input.previous_output, mined.at);
+        }
+        if let Some(seq) = self.sent_as.get(&mined.txid) {
+            self.waiting.remove(seq);
+            self.sent.get_mut(seq).into_iter().for_each(|sent| share(&mut sent.tx, &mut mined.tx));
         }
         self.order.insert(mined.at, mined.txid);
         self.mined.insert(mined.txid, mined);
@@ -94,15 +101,24 @@ impl History {
             for input in &mined.tx.input {
                 self.spenders.remove(&input.previous_output);
             }
+            self.waiting.extend(self.sent_as.get(&mined.txid));
         }
     }
 
-    pub(crate) fn add_sent(&mut self, sent: Sent) {
+    pub(crate) fn add_sent(&mut self, mut sent: Sent) {
+        match self.mined.get_mut(&sent.txid) {
+            Some(mined) => share(&mut sent.tx, &mut mined.tx),
+            None => drop(self.waiting.insert(sent.seq)),
+        }
+        self.sent_as.insert(sent.txid, sent.seq);
         self.sent.insert(sent.seq, sent);
     }
 
     pub(crate) fn remove_sent(&mut self, txid: &Txid) {
-        self.sent.retain(|_, sent| sent.txid != *txid);
+        if let Some(seq) = self.sent_as.remove(txid) {
+            self.sent.remove(&seq);
+            self.waiting.remove(&seq);
+        }
     }
 
     /// Notes whether the ledger misses a coin that this transaction spends.
@@ -140,7 +156,7 @@ impl History {
 
     /// The mined transaction that spends a coin.
     pub fn spender(&self, outpoint: &OutPoint) -> Option<&Mined> {
-        self.spenders.get(outpoint).and_then(|txid| self.mined.get(txid))
+        self.mined.get(self.order.get(self.spenders.get(outpoint)?)?)
     }
 
     /// An unmined transaction that spends a coin: the newest of one's own, or one that the ledger shows.
@@ -161,11 +177,26 @@ impl History {
         self.sent.values()
     }
 
+    /// What this home sent under that id.
+    pub fn sent_as(&self, txid: &Txid) -> Option<&Sent> {
+        self.sent.get(self.sent_as.get(txid)?)
+    }
+
+    /// What this home sent that is not mined, in that order.
+    fn waiting(&self) -> impl DoubleEndedIterator<Item = &Sent> {
+        self.waiting.iter().filter_map(|seq| self.sent.get(seq))
+    }
+
+    /// The ids of unmined transactions that the ledger showed last.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Txid> {
+        self.pending.iter().map(|tx| tx.compute_txid())
+    }
+
     /// What this home sent that is not mined and that the best chain does not exclude: by a transaction that spends
     /// the same coin, or one that its own parent's coin.
     pub fn unmined_sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
         let excluded = self.excluded();
-        self.sent().filter(move |sent| !self.mined.contains_key(&sent.txid) && !excluded.contains(&sent.txid))
+        self.waiting().filter(move |sent| !excluded.contains(&sent.txid))
     }
 
     /// Of these, what may be mined as things are. What the ledger refuses because a coin is missing, and what rests
@@ -185,13 +216,20 @@ impl History {
     fn closure(&self, is: impl Fn(&Sent) -> bool) -> HashSet<Txid> {
         let mut found = HashSet::new();
         // In the order of sending, parents come first.
-        for sent in self.sent().filter(|sent| !self.mined.contains_key(&sent.txid)) {
+        for sent in self.waiting() {
             let rests = sent.tx.input.iter().any(|input| found.contains(&input.previous_output.txid));
             if rests || is(sent) {
                 found.insert(sent.txid);
             }
         }
         found
+    }
+}
+
+/// What was sent and what was mined is one transaction in memory, unless another version of its witnesses was mined.
+fn share(sent: &mut Arc<Transaction>, mined: &mut Arc<Transaction>) {
+    if sent == mined {
+        *mined = Arc::clone(sent);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The cards that a party knows, and how it stands to their owners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use keyway_chain::Height;
 use keyway_protocol::card::{Card, Name, Permanent};
@@ -57,7 +57,9 @@ pub(crate) struct Mark {
 /// The cards by name, with the marks and words that decide about them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peers {
+    /// By name.
     cards: Vec<Card>,
+    names: HashMap<PartyKey, Name>,
     marks: BTreeMap<PartyKey, Mark>,
     /// The words that count, by introducer and subject.
     words: BTreeMap<(PartyKey, [u8; 32]), Introduction>,
@@ -65,8 +67,8 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn load(store: &Store) -> Result<Self, NodeError> {
-        let mut peers =
-            Self { cards: store.peers()?, marks: store.marks()?.into_iter().collect(), ..Self::default() };
+        let mut peers = Self { marks: store.marks()?.into_iter().collect(), ..Self::default() };
+        store.peers()?.into_iter().for_each(|card| peers.put_card(card));
         store.introductions()?.into_iter().for_each(|word| peers.put_word(word));
         Ok(peers)
     }
@@ -76,7 +78,12 @@ impl Peers {
     }
 
     pub(crate) fn by_key(&self, key: PartyKey) -> Option<&Card> {
-        self.cards.iter().find(|card| card.permanent().key == key)
+        self.cards.get(self.place(self.names.get(&key)?).ok()?)
+    }
+
+    /// Where the card of that name is, or would be.
+    fn place(&self, name: &Name) -> Result<usize, usize> {
+        self.cards.binary_search_by(|card| card.permanent().name.cmp(name))
     }
 
     /// The peer of that name, or the only one whose name or key begins so.
@@ -103,14 +110,22 @@ impl Peers {
     }
 
     pub(crate) fn put_card(&mut self, card: Card) {
-        self.cards.retain(|known| known.permanent().key != card.permanent().key);
-        let after = self.cards.partition_point(|known| known.permanent().name < card.permanent().name);
-        self.cards.insert(after, card);
+        let (key, name) = (card.permanent().key, card.permanent().name.clone());
+        self.forget_card(key);
+        let (Ok(at) | Err(at)) = self.place(&name);
+        self.cards.insert(at, card);
+        self.names.insert(key, name);
     }
 
     pub(crate) fn remove_card(&mut self, key: PartyKey) {
-        self.cards.retain(|card| card.permanent().key != key);
+        self.forget_card(key);
         self.marks.remove(&key);
+    }
+
+    fn forget_card(&mut self, key: PartyKey) {
+        if let Some(Ok(at)) = self.names.remove(&key).map(|name| self.place(&name)) {
+            self.cards.remove(at);
+        }
     }
 
     pub(crate) fn mark(&self, key: PartyKey) -> Mark {
@@ -140,7 +155,7 @@ impl Peers {
 
     /// The cards of those whose introductions count, of the names given: accepted by hand, and not revoked.
     pub(crate) fn introducers<'a>(&'a self, names: &'a [Name]) -> impl Iterator<Item = &'a Card> {
-        let named = names.iter().filter_map(|name| self.cards.iter().find(|c| c.permanent().name == *name));
+        let named = names.iter().filter_map(|name| self.cards.get(self.place(name).ok()?));
         named.filter(|card| self.mark(card.permanent().key) == Mark::default())
     }
 

@@ -10,7 +10,7 @@ use bdk_wallet::bitcoin::{Network, Sequence};
 use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
 use bdk_wallet::coin_selection::{BranchAndBoundCoinSelection, LargestFirstCoinSelection};
 use bdk_wallet::error::CreateTxError;
-use bdk_wallet::{TxBuilder, TxOrdering, Update};
+use bdk_wallet::{LocalOutput, TxBuilder, TxOrdering, Update};
 use bitcoin::absolute::LockTime;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
@@ -22,6 +22,7 @@ use keyway_protocol::ratchet::BestChain;
 
 use crate::error::NodeError;
 use crate::history::{History, Mined};
+use crate::store::Sent;
 
 /// Confirmed coins that the wallet tries to have, so that offers find one.
 pub const IDENTITY_COINS: usize = 4;
@@ -72,15 +73,6 @@ pub struct Balance {
     pub held: Amount,
     /// Mined, and not mature yet.
     pub immature: Amount,
-}
-
-/// What is unspent, by what it can be used for.
-#[derive(Default)]
-struct Sorted {
-    /// The largest first.
-    spendable: Vec<Coin>,
-    held: Amount,
-    immature: Amount,
 }
 
 /// An unsigned transaction with the coins it spends.
@@ -184,35 +176,17 @@ impl Wallet {
 
     /// The coins that can be spent, the largest first.
     pub fn coins(&self) -> Vec<Coin> {
-        self.sort().spendable
-    }
-
-    /// What the wallet holds.
-    pub fn balance(&self) -> Balance {
-        let Sorted { spendable, held, immature } = self.sort();
-        Balance {
-            spendable: spendable.iter().map(|coin| coin.amount).sum(),
-            coins: spendable.iter().filter(|coin| coin.confirmed).count(),
-            held,
-            immature,
-        }
-    }
-
-    fn sort(&self) -> Sorted {
-        let mut sorted = Sorted::default();
-        for coin in self.inner.list_unspent() {
-            let (outpoint, amount) = (coin.outpoint, coin.txout.value);
-            if self.held.contains(&outpoint) {
-                sorted.held += amount;
-            } else if self.immature.contains(&outpoint.txid) {
-                sorted.immature += amount;
-            } else {
-                let confirmed = coin.chain_position.is_confirmed();
-                sorted.spendable.push(Coin { outpoint, amount, confirmed });
-            }
-        }
-        sorted.spendable.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
-        sorted
+        let spendable = |coin: &LocalOutput| {
+            !self.held.contains(&coin.outpoint) && !self.immature.contains(&coin.outpoint.txid)
+        };
+        let coin = |coin: LocalOutput| Coin {
+            outpoint: coin.outpoint,
+            amount: coin.txout.value,
+            confirmed: coin.chain_position.is_confirmed(),
+        };
+        let mut coins: Vec<Coin> = self.inner.list_unspent().filter(spendable).map(coin).collect();
+        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        coins
     }
 
     /// A payment whose input 0 spends `first`; an envelope comes next.
@@ -319,6 +293,60 @@ impl Wallet {
         let order = Order { outputs, feerate, lock_time: None, envelope: None, address };
         self.pay(largest.outpoint, &order).map(Some)
     }
+}
+
+/// What an identity holds, said without a wallet.
+pub fn balance(key: PartyKey, history: &History, held: &HashSet<OutPoint>) -> Balance {
+    let (script, immature) = (key.script(), immature(history).collect::<HashSet<Txid>>());
+    let unmined = mutually_possible(history);
+    let spent: HashSet<OutPoint> =
+        unmined.iter().flat_map(|sent| &sent.tx.input).map(|input| input.previous_output).collect();
+    let mined = history.in_order().map(|mined| (mined.txid, mined.tx.as_ref(), true));
+    let mut balance = Balance::default();
+    for (txid, tx, confirmed) in mined.chain(unmined.iter().map(|sent| (sent.txid, sent.tx.as_ref(), false)))
+    {
+        for (vout, output) in (0u32..).zip(&tx.output).filter(|(_, output)| output.script_pubkey == script) {
+            let outpoint = OutPoint::new(txid, vout);
+            if spent.contains(&outpoint) || history.spender(&outpoint).is_some() {
+                continue;
+            }
+            if held.contains(&outpoint) {
+                balance.held += output.value;
+            } else if immature.contains(&txid) {
+                balance.immature += output.value;
+            } else {
+                balance.spendable += output.value;
+                balance.coins += usize::from(confirmed);
+            }
+        }
+    }
+    balance
+}
+
+/// Of what this home sent and may still be mined, the newest version of each transaction, without what rests on a version
+/// that was replaced.
+fn mutually_possible(history: &History) -> Vec<&Sent> {
+    let mut spent: HashSet<OutPoint> = HashSet::new();
+    let mut replaced: HashSet<Txid> = HashSet::new();
+    let mut newest = Vec::new();
+    for sent in history.hopeful_sent().rev() {
+        let inputs = || sent.tx.input.iter().map(|input| input.previous_output);
+        if inputs().any(|outpoint| spent.contains(&outpoint)) {
+            replaced.insert(sent.txid);
+        } else {
+            spent.extend(inputs());
+            newest.push(sent);
+        }
+    }
+    newest.reverse();
+    newest.retain(|sent| {
+        let rests = sent.tx.input.iter().any(|input| replaced.contains(&input.previous_output.txid));
+        if rests {
+            replaced.insert(sent.txid);
+        }
+        !rests
+    });
+    newest
 }
 
 /// Whether so many confirmed coins can be spent that [`Wallet::split`] has nothing to do; said without a wallet.

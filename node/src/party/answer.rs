@@ -67,8 +67,8 @@ impl Party {
         if strangers > 0 {
             events.push(Event::HeldFromStrangers(strangers));
         }
+        self.store_all(found.iter())?;
         for record in found {
-            self.store.step(|store| store.put_negotiation(&record))?;
             events.push(Event::OfferSeen(record.id));
             self.records.insert(record.id, record);
         }

@@ -65,6 +65,8 @@ pub struct Party {
     stream: Stream,
     /// The roster as it was read last.
     roster_read: Option<peers::FileMark>,
+    /// What the last round saw, if nothing remained to be done.
+    rest: Option<sync::Rest>,
 }
 
 /// What a new home needs.
@@ -193,12 +195,14 @@ impl Party {
             known: Known::default(),
             stream,
             roster_read: None,
+            rest: None,
         })
     }
 
     /// Does what changes the store. If a step of it fails, memory is read from the disk again, for only the disk
     /// knows whether that step was made.
     fn in_step<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, NodeError>) -> Result<T, NodeError> {
+        self.rest = None;
         self.follow_disk()?;
         let done = work(self);
         // If this fails, the next call tries it again, and `done` says what went wrong first.

@@ -155,6 +155,7 @@ impl Party {
 
     /// Counts what a key seals, where the configuration rotates by it.
     pub(super) fn count_volume(&mut self, id: &NegotiationId, bytes: usize) -> Result<(), NodeError> {
+        self.rest = None;
         match self.config.rotation.after_mib {
             Some(_) => self.store.step(|store| count_volume(store, id, bytes)),
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! Following the chain: take in what it says, then do what is due.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
@@ -17,7 +18,7 @@ use crate::history::{Block, Mined};
 use crate::planted::{self, Bug};
 use crate::reading::{Reading, states};
 use crate::roster::Imported;
-use crate::store::{Purpose, Record, Settled};
+use crate::store::{Purpose, Record, Settled, Store};
 use crate::wallet;
 
 /// Something that a person may want to hear of.
@@ -121,6 +122,14 @@ pub struct Synced {
     pub events: Vec<Event>,
 }
 
+/// What a round saw after which nothing was due and nothing was on its way: until something else is seen, or this party
+/// does something, there is nothing to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    tip: BlockRef,
+    pending: BTreeSet<Txid>,
+}
+
 /// Blocks that are stored together: a disk writes one step of the store as fast as one block.
 const MOST_IN_A_STEP: usize = 64;
 
@@ -137,13 +146,15 @@ impl Party {
         ledger: &dyn Ledger,
         progress: &mut dyn FnMut(Height),
     ) -> Result<Synced, NodeError> {
-        self.in_step(|party| party.synchronise(ledger, progress))
+        let rest = self.rest.take();
+        self.in_step(|party| party.synchronise(ledger, progress, rest))
     }
 
     fn synchronise(
         &mut self,
         ledger: &dyn Ledger,
         progress: &mut dyn FnMut(Height),
+        rest: Option<Rest>,
     ) -> Result<Synced, NodeError> {
         self.check_chain(ledger)?;
         let mut synced = Synced::default();
@@ -153,20 +164,31 @@ impl Party {
         let pending = ledger.pending(&watch)?;
         self.history.set_pending(pending.into_iter().map(|hit| hit.tx).collect());
         self.send_again(ledger, &mut synced.events)?;
+        let seen = Rest { tip: self.tip(), pending: self.history.pending().collect() };
+        if rest.as_ref() == Some(&seen) && synced == Synced::default() {
+            self.rest = rest;
+            return Ok(synced);
+        }
         self.discover(&mut synced.events)?;
-        let readings = self.readings()?;
+        let mut readings = self.readings()?;
+        let events = synced.events.len();
         self.answer_due(ledger, &readings, &mut synced.events)?;
         self.refund_due(ledger, &readings, &mut synced.events)?;
         self.raise_fees(ledger, &readings, &mut synced.events)?;
         self.tend_envelopes(ledger, &readings, &mut synced.events)?;
         self.rotate_due(ledger, &readings, &mut synced.events)?;
-        let readings = self.readings()?;
+        if synced.events.len() > events {
+            readings = self.readings()?;
+        }
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;
         self.split_if_low(ledger, &mut synced.events)?;
         if self.prekeys.are_old(&self.config.chain, self.history.tip()) || !self.card_is_current() {
             self.renew_card()?;
             synced.events.push(Event::CardRenewed);
+        }
+        if synced.events.is_empty() && self.history.unmined_sent().next().is_none() {
+            self.rest = Some(seen);
         }
         Ok(synced)
     }
@@ -200,6 +222,8 @@ impl Party {
                 },
                 Next::Disconnect => {
                     self.disconnect(ledger, last)?;
+                    // Coins that the block spent are unspent again.
+                    *watch = self.watch();
                     synced.disconnected += 1;
                 }
             }
@@ -265,13 +289,13 @@ impl Party {
         for sent in self.history.sent() {
             self.watch_tx(&mut watch, &sent.tx, sent.txid);
         }
-        for record in self.records.values() {
+        for record in self.records.values().filter(|record| self.history.spender(&record.input0).is_none()) {
             watch.add_outpoint(record.input0);
         }
         watch
     }
 
-    /// Watches the coins of this party in a transaction and, if it is the party's own, all its outputs:
+    /// Watches the unspent coins of this party in a transaction and, if it is the party's own, all its outputs:
     /// among them is the anchor, whose spending is the answer. Whether this party's own
     /// pays others something that was not watched.
     fn watch_tx(&self, watch: &mut Watch, tx: &Transaction, txid: Txid) -> bool {
@@ -280,9 +304,11 @@ impl Party {
         let mut news = false;
         for (vout, output) in (0u32..).zip(&tx.output) {
             let to_us = output.script_pubkey == own_script;
+            let outpoint = OutPoint::new(txid, vout);
             // What a peer locked may go back to it: its spending is news for this party too.
-            if own || to_us || lock::may_be(&output.script_pubkey) {
-                news |= watch.add_outpoint(OutPoint::new(txid, vout)) && own && !to_us;
+            let matters = own || to_us || lock::may_be(&output.script_pubkey);
+            if matters && self.history.spender(&outpoint).is_none() {
+                news |= watch.add_outpoint(outpoint) && own && !to_us;
             }
         }
         news
@@ -353,8 +379,8 @@ impl Party {
         readings: &[(NegotiationId, Reading)],
         events: &mut Vec<Event>,
     ) -> Result<(), NodeError> {
-        let states = self.states(readings);
-        for ((id, reading), (_, to)) in readings.iter().zip(states) {
+        let mut told = Vec::new();
+        for ((id, reading), (_, to)) in readings.iter().zip(self.states(readings)) {
             let Some(record) = self.records.get(id) else { continue };
             // The answer's tag, once it verified, shows the initiator that the responder has the key.
             let answer = reading.answer.as_ref().filter(|answer| answer.agreed.is_some());
@@ -363,67 +389,90 @@ impl Party {
             if (from, record.confirmed) == (to, confirmed) {
                 continue;
             }
-            let changed = Record { state: to, confirmed, ..record.clone() };
-            self.store.step(|store| store.put_negotiation(&changed))?;
-            self.records.insert(*id, changed);
+            told.push((from, Record { state: to, confirmed, ..record.clone() }));
+        }
+        self.store_all(told.iter().map(|(_, record)| record))?;
+        for (from, record) in told {
+            let (id, to) = (record.id, record.state);
+            self.records.insert(id, record);
             if from != to {
-                events.push(Event::Moved { id: *id, from, to });
+                events.push(Event::Moved { id, from, to });
             }
         }
         Ok(())
     }
 
-    /// Erases what old blocks no longer need (PROTOCOL.md 3.2 and 10).
-    fn settle(&mut self, readings: &[(NegotiationId, Reading)]) -> Result<(), NodeError> {
-        let oldest_useful = self.history.tip().minus(WINDOW - 1);
-        let outlived = self.outlived(readings);
-        for (id, reading) in readings {
-            let Some(record) = self.records.get(id).cloned() else { continue };
-            match (reading.facts.anchor, &record.settled) {
-                (Anchor::Answered(at), None)
-                    if at.height < oldest_useful || planted::is(Bug::ErasedAtOnce) =>
-                {
-                    self.replace_secret(&record, reading, at)?
-                }
-                (Anchor::Answered(_), Some(settled)) => {
-                    self.advance(&record, *settled)?;
-                    if outlived.contains(id) {
-                        self.erase_chain_key(id)?;
-                    }
-                }
-                _ if self.ended_at(&record, reading).is_some_and(|at| at < oldest_useful) => {
-                    self.erase_ended(record, reading)?;
-                }
-                _ => {}
-            }
+    /// Stores records in one step, if there are any.
+    pub(super) fn store_all<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a Record>,
+    ) -> Result<(), NodeError> {
+        let mut records = records.peekable();
+        if records.peek().is_none() {
+            return Ok(());
         }
-        self.store.step(|store| store.forget_opened_below(oldest_useful))
+        self.store.step(|store| records.try_for_each(|record| store.put_negotiation(record)))
     }
 
-    fn erase_ended(&mut self, record: Record, reading: &Reading) -> Result<(), NodeError> {
-        let name = negotiation_secret_name(&record.id);
-        if self.store.secret(&name)?.is_some() {
-            let anchor = reading.offer.as_ref().map(|offer| offer.carried.anchor());
-            let spender = anchor.and_then(|anchor| self.history.spender(&anchor)).map(|mined| mined.txid);
-            let record = Record { no_answer: spender, ..record };
+    /// Erases what old blocks no longer need (PROTOCOL.md 3.2 and 10), of all negotiations in one step of the store.
+    fn settle(&mut self, readings: &[(NegotiationId, Reading)]) -> Result<(), NodeError> {
+        let oldest_useful = self.history.tip().minus(WINDOW - 1);
+        let outlived: BTreeSet<NegotiationId> = self.outlived(readings).into_iter().collect();
+        let mut aged = Vec::new();
+        for (id, reading) in readings {
+            let Some(record) = self.records.get(id) else { continue };
+            if record.settled.is_none() || !outlived.contains(id) {
+                aged.extend(self.aged(record, reading, oldest_useful)?);
+            } else if self.store.secret(&chain_key_name(id))?.is_some() {
+                aged.push(Aged::outlived(record));
+            }
+        }
+        let forgets = self.store.has_opened_below(oldest_useful)?;
+        if !aged.is_empty() || forgets {
             self.store.step(|store| {
-                store.put_negotiation(&record)?;
-                store.erase_secret(&name)
+                aged.iter().try_for_each(|aged| aged.store(store))?;
+                store.forget_opened_below(oldest_useful)
             })?;
-            self.known.forget(&record.id);
+        }
+        for Aged { record, secret, .. } in aged {
+            if secret == Erase::NegotiationSecret {
+                self.known.forget(&record.id);
+            }
             self.records.insert(record.id, record);
         }
         Ok(())
     }
 
-    /// The key that took its place is older than the window: were that one gone from the chain, so would be the block
-    /// that this one has advanced to, and it would be lost.
-    fn erase_chain_key(&mut self, id: &NegotiationId) -> Result<(), NodeError> {
-        let name = chain_key_name(id);
-        if self.store.secret(&name)?.is_some() {
-            self.store.step(|store| store.erase_secret(&name))?;
+    /// What becomes of one negotiation now that its oldest useful block is this one.
+    fn aged(
+        &self,
+        record: &Record,
+        reading: &Reading,
+        oldest_useful: Height,
+    ) -> Result<Option<Aged>, NodeError> {
+        match (reading.facts.anchor, &record.settled) {
+            (Anchor::Answered(at), None) if at.height < oldest_useful || planted::is(Bug::ErasedAtOnce) => {
+                self.replaced(record, reading, at)
+            }
+            (Anchor::Answered(_), Some(settled)) if settled.oldest.height < oldest_useful => {
+                self.advanced(record, *settled)
+            }
+            (Anchor::Answered(_), Some(_)) => Ok(None),
+            _ if self.ended_at(record, reading).is_some_and(|at| at < oldest_useful) => {
+                self.ended(record, reading)
+            }
+            _ => Ok(None),
         }
-        Ok(())
+    }
+
+    fn ended(&self, record: &Record, reading: &Reading) -> Result<Option<Aged>, NodeError> {
+        if self.store.secret(&negotiation_secret_name(&record.id))?.is_none() {
+            return Ok(None);
+        }
+        let anchor = reading.offer.as_ref().map(|offer| offer.carried.anchor());
+        let spender = anchor.and_then(|anchor| self.history.spender(&anchor)).map(|mined| mined.txid);
+        let record = Record { no_answer: spender, ..record.clone() };
+        Ok(Some(Aged { record, chain_key: None, secret: Erase::NegotiationSecret }))
     }
 
     /// Where the chain ended a negotiation that led to no key.
@@ -445,10 +494,10 @@ impl Party {
     }
 
     /// Puts the chain key of the window's oldest block in the place of the negotiation's secret.
-    fn replace_secret(&mut self, record: &Record, reading: &Reading, at: Position) -> Result<(), NodeError> {
-        let Some(answer) = &reading.answer else { return Ok(()) };
+    fn replaced(&self, record: &Record, reading: &Reading, at: Position) -> Result<Option<Aged>, NodeError> {
+        let Some(answer) = &reading.answer else { return Ok(None) };
         let (Some(agreed), Some(first)) = (&answer.agreed, self.history.block(at.height)) else {
-            return Ok(());
+            return Ok(None);
         };
         let mut ratchet = Ratchet::start(first.at, agreed.master_key());
         ratchet.advance(&self.history)?;
@@ -460,30 +509,18 @@ impl Party {
             initiator_tag: agreed.tag(Role::Initiator),
         };
         let record = Record { settled: Some(settled), ..record.clone() };
-        self.store.step(|store| {
-            store.set_secret(&chain_key_name(&record.id), ratchet.ck())?;
-            store.erase_secret(&negotiation_secret_name(&record.id))?;
-            store.put_negotiation(&record)
-        })?;
-        self.known.forget(&record.id);
-        self.records.insert(record.id, record);
-        Ok(())
+        Ok(Some(Aged { record, chain_key: Some(ratchet), secret: Erase::NegotiationSecret }))
     }
 
-    fn advance(&mut self, record: &Record, settled: Settled) -> Result<(), NodeError> {
-        let Some(mut ratchet) = self.settled_ratchet(record, settled)? else { return Ok(()) };
+    fn advanced(&self, record: &Record, settled: Settled) -> Result<Option<Aged>, NodeError> {
+        let Some(mut ratchet) = self.settled_ratchet(record, settled)? else { return Ok(None) };
         // Lost after a deep reorganisation: the state says so, and there is nothing to advance.
         if !matches!(ratchet.advance(&self.history), Ok(true)) {
-            return Ok(());
+            return Ok(None);
         }
         let settled = Settled { oldest: ratchet.oldest(), ..settled };
         let record = Record { settled: Some(settled), ..record.clone() };
-        self.store.step(|store| {
-            store.set_secret(&chain_key_name(&record.id), ratchet.ck())?;
-            store.put_negotiation(&record)
-        })?;
-        self.records.insert(record.id, record);
-        Ok(())
+        Ok(Some(Aged { record, chain_key: Some(ratchet), secret: Erase::Nothing }))
     }
 
     pub(super) fn settled_ratchet(
@@ -521,6 +558,44 @@ impl Party {
             }
         }
         Ok(())
+    }
+}
+
+/// A negotiation of which older secrets are no longer needed.
+struct Aged {
+    record: Record,
+    /// What takes the place of the stored chain key.
+    chain_key: Option<Ratchet>,
+    secret: Erase,
+}
+
+/// Which secret is erased.
+#[derive(PartialEq, Eq)]
+enum Erase {
+    Nothing,
+    NegotiationSecret,
+    /// The key that took its place is older than the window: were that one gone from the chain, so would be the block that
+    /// this one has advanced to, and it would be lost.
+    ChainKey,
+}
+
+impl Aged {
+    fn outlived(record: &Record) -> Self {
+        Self { record: record.clone(), chain_key: None, secret: Erase::ChainKey }
+    }
+
+    /// In a step of the store.
+    fn store(&self, store: &Store) -> Result<(), NodeError> {
+        let id = &self.record.id;
+        if let Some(ratchet) = &self.chain_key {
+            store.set_secret(&chain_key_name(id), ratchet.ck())?;
+        }
+        match self.secret {
+            Erase::Nothing => {}
+            Erase::NegotiationSecret => store.erase_secret(&negotiation_secret_name(id))?,
+            Erase::ChainKey => return store.erase_secret(&chain_key_name(id)),
+        }
+        store.put_negotiation(&self.record)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a person or a program may see of a party.
 
+use std::collections::BTreeMap;
+
 use bitcoin::{Amount, Transaction, Txid};
 use keyway_carriers::script::{self, Way, data, envelope};
 use keyway_chain::{BlockRef, Depth};
@@ -15,7 +17,7 @@ use crate::error::NodeError;
 use crate::history::Block;
 use crate::reading::Reading;
 use crate::store::Record;
-use crate::wallet::Balance;
+use crate::wallet::{self, Balance};
 
 /// A transaction's size and fee. The fee is known of one's own, and of others' as far as all coins are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +116,21 @@ impl Party {
     /// The party at a glance.
     ///
     /// # Errors
-    /// If the wallet library fails.
+    /// If what was stored last is not certain.
     pub fn status(&self) -> Result<Status, NodeError> {
         self.certain()?;
-        let balance = self.wallet()?.balance();
+        let balance = wallet::balance(self.key(), &self.history, &self.held_coins());
         let unmined = self.history.unmined_sent().count();
         Ok(Status { name: self.name().to_string(), tip: self.tip(), balance, unmined })
+    }
+
+    /// How many negotiations are in each state, as it was last told: [`Party::sync`] tells them all.
+    pub fn told(&self) -> BTreeMap<State, usize> {
+        let mut told = BTreeMap::new();
+        for record in self.records.values() {
+            *told.entry(record.state).or_default() += 1;
+        }
+        told
     }
 
     /// The negotiation whose id begins so, or the latest with the peer of that name.
@@ -223,7 +234,7 @@ impl Party {
 
     pub(super) fn transaction(&self, txid: &Txid) -> Option<&Transaction> {
         let mined = self.history.mined(txid).map(|mined| mined.tx.as_ref());
-        mined.or_else(|| self.history.sent().find(|sent| sent.txid == *txid).map(|sent| sent.tx.as_ref()))
+        mined.or_else(|| self.history.sent_as(txid).map(|sent| sent.tx.as_ref()))
     }
 
     fn costs(&self, txid: &Txid) -> Option<Costs> {

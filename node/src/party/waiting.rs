@@ -119,7 +119,7 @@ impl Party {
 
     /// Whether a transaction is this home's own, and pays so much that the next step would be too much.
     fn at_ceiling(&self, what: &'static str, txid: Option<Txid>) -> Option<Waiting> {
-        let sent = self.history.sent().find(|sent| Some(sent.txid) == txid)?;
+        let sent = self.history.sent_as(&txid?)?;
         let ceiling = self.config.fee_ceiling;
         self.next_feerate(sent, FeeRate::ZERO).is_none().then_some(Waiting::AtCeiling { what, ceiling })
     }

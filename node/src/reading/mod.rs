@@ -118,7 +118,7 @@ impl Reader<'_> {
     fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {
         let vout = usize::try_from(outpoint.vout).ok()?;
         let mined = self.history.mined(&outpoint.txid).map(|mined| &mined.tx);
-        let tx = mined.or_else(|| self.history.sent().find(|s| s.txid == outpoint.txid).map(|sent| &sent.tx));
+        let tx = mined.or_else(|| self.history.sent_as(&outpoint.txid).map(|sent| &sent.tx));
         tx.and_then(|tx| tx.output.get(vout))
     }
 

@@ -454,6 +454,13 @@ impl Store {
         Ok(seen.is_none())
     }
 
+    /// Whether messages of blocks below `height` are noted as opened.
+    pub(crate) fn has_opened_below(&self, height: Height) -> Result<bool, NodeError> {
+        let sql = "SELECT 1 FROM opened WHERE height < ?1 LIMIT 1";
+        let found: Option<i64> = self.run(|db| one(db, sql, [height.to_u32()]))?;
+        Ok(found.is_some())
+    }
+
     /// Forgets opened messages of blocks below `height`: the window refuses them by itself.
     pub(crate) fn forget_opened_below(&self, height: Height) -> Result<(), NodeError> {
         self.run(|db| execute(db, "DELETE FROM opened WHERE height < ?1", [height.to_u32()]).map(drop))
