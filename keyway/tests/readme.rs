@@ -27,6 +27,14 @@ fn every_transcript_of_the_readme_is_what_its_commands_print() {
     }
 }
 
+#[test]
+fn the_unit_that_operating_shows_is_the_one_in_the_package() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let operating = std::fs::read_to_string(root.join("docs/OPERATING.md")).unwrap();
+    let unit = std::fs::read_to_string(root.join("packaging/keyway.service")).unwrap();
+    assert!(operating.contains(&format!("```ini\n{unit}```")), "{unit}");
+}
+
 /// A mask that let everything through would make the test above worthless.
 #[test]
 fn what_a_mask_hides_is_only_what_differs_from_run_to_run() {

@@ -237,13 +237,22 @@ JSON: name, chain, height, block_time, spendable_sat, held_sat, immature_sat, co
 
 pub const CONFIG: &str = "\
 Example:
-  keyway --home car config check";
+  keyway --home car config check
+  keyway config sample --chain litecoin";
 
 pub const CONFIG_CHECK: &str = "\
 Example:
   keyway --home car config check
 
 JSON: file, settings (each: name, value, source).";
+
+pub const CONFIG_SAMPLE: &str = "\
+What `keyway init` would write for a home beside a node of that chain on this machine.
+
+Example:
+  keyway config sample --chain litecoin
+
+JSON: config (the text).";
 
 pub const DEMO: &str = "\
 Makes two homes and a ledger in --home (default: ./keyway-demo), runs the whole story on it with Bitcoin

@@ -182,6 +182,9 @@ pub enum ConfigAction {
     /// Say what is in force, and why
     #[command(after_help = help::CONFIG_CHECK)]
     Check,
+    /// Print a configuration with every setting explained
+    #[command(after_help = help::CONFIG_SAMPLE)]
+    Sample(ConfigSample),
 }
 
 /// What to do with scripts.

@@ -263,6 +263,14 @@ pub enum LogAs {
     Json,
 }
 
+/// `keyway config sample`
+#[derive(Args, Debug)]
+pub struct ConfigSample {
+    /// The chain
+    #[arg(long, value_name = "CHAIN", default_value = "bitcoin", value_parser = Chain::named)]
+    pub chain: Chain,
+}
+
 /// `keyway keys`
 #[derive(Args, Debug)]
 pub struct Keys {

@@ -3,10 +3,15 @@
 use std::path::Path;
 
 use clap::CommandFactory;
+use keyway_node::{Config, LedgerConfig, NodeConfig};
+use serde::Serialize;
 
-use crate::cli::{Cli, Completions, Help, Man, TOPICS};
+use crate::cli::{Cli, Completions, ConfigSample, Help, Man, TOPICS};
 use crate::error::Error;
 use crate::ui::Ui;
+
+/// The folder of the user that a node runs as, where nothing better is known.
+const NODE_HOME: &str = "/home/node";
 
 /// `keyway completions`
 pub fn completions(args: &Completions, ui: &Ui) -> Result<(), Error> {
@@ -46,6 +51,20 @@ fn page(command: clap::Command, name: &str) -> Result<Vec<u8>, Error> {
     let command = command.disable_help_flag(true).display_name(name.to_owned());
     clap_mangen::Man::new(command).title(name.to_uppercase()).render(&mut bytes).map_err(Error::Stdout)?;
     Ok(bytes)
+}
+
+#[derive(Serialize)]
+struct Sample {
+    config: String,
+}
+
+/// `keyway config sample`
+pub fn sample(args: &ConfigSample, ui: &Ui) -> Result<(), Error> {
+    let chain = args.chain.clone();
+    // As a service finds it: in the home folder of the node's own user.
+    let node = NodeConfig::usual(&chain, Path::new(NODE_HOME));
+    let config = Config::new(chain, LedgerConfig::Node(node)).to_toml();
+    ui.data(&Sample { config }, |sample| sample.config.trim_end().to_owned())
 }
 
 /// `keyway help`

@@ -34,6 +34,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         Command::Enforce(args) => crate::enforce::run(&args, ui),
         Command::Cost(args) => cost::run(&args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
+        Command::Config { action: ConfigAction::Sample(args) } => generate::sample(&args, ui),
         Command::Script { action } => script::script(&action, ui),
         Command::Demo(args) => chain::demo(&global, &args, ui),
         Command::Completions(args) => generate::completions(&args, ui),

@@ -34,6 +34,9 @@ pub fn notice(party: &Party, notice: &Notice<'_>) {
                     "followed"
                 );
             }
+            if synced.events.is_empty() {
+                return;
+            }
             let Ok(teller) = Teller::new(party) else { return };
             for event in &synced.events {
                 let event = teller.json(event);

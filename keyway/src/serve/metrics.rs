@@ -97,11 +97,10 @@ impl Metrics {
             self.coins.set(count(status.balance.coins));
             self.unmined.set(count(status.unmined));
         }
-        if let Ok(views) = party.negotiations() {
-            for state in State::ALL {
-                let of_state = views.iter().filter(|view| view.state == state).count();
-                self.negotiations.get_or_create(&[("state", state.name())]).set(count(of_state));
-            }
+        let told = party.told();
+        for state in State::ALL {
+            let of_state = told.get(&state).copied().unwrap_or_default();
+            self.negotiations.get_or_create(&[("state", state.name())]).set(count(of_state));
         }
     }
 

@@ -223,6 +223,18 @@ error: cannot read car/keyway.toml
 }
 
 #[test]
+fn a_sample_is_a_configuration_that_is_read() {
+    let stage = Stage::agreed();
+    let sample = stage.ok("config sample --chain regtest");
+    assert!(sample.contains("http://127.0.0.1:18443") && !sample.contains('\u{1b}'), "{sample}");
+    fs::write(stage.join("car/keyway.toml"), &sample).unwrap();
+    let told = stage.ok("--home car config check");
+    assert!(told.contains("ledger.cookie"), "{told}");
+    let litecoin = stage.json("config sample --chain litecoin");
+    assert!(litecoin["config"].as_str().unwrap().contains("chain = \"litecoin\""), "{litecoin}");
+}
+
+#[test]
 fn settings_are_told_with_where_they_come_from() {
     let stage = Stage::agreed();
     let file = stage.join("car/keyway.toml");

@@ -27,7 +27,7 @@ fn settle(town: &Town) {
 fn offered(town: &Town, terms: &str) -> Value {
     let offer = town.stage.json(&format!("--home car offer charger --pay 2500000sat {terms}"));
     town.mine(1);
-    HOMES.map(|home| town.sync(home));
+    HOMES.iter().for_each(|home| drop(town.sync(home)));
     offer
 }
 
@@ -118,7 +118,7 @@ fn a_locked_payment_whose_anchor_is_spent_is_declined_until_it_comes_back() {
         let offer = offered(town, "--carrier dynamic --timeout 72");
         spend_anchor(town, &offer);
         town.mine(1);
-        HOMES.map(|home| town.sync(home));
+        HOMES.iter().for_each(|home| drop(town.sync(home)));
         is_declined(town, &offer);
         town.mine(72);
         let refunded = town.sync("car")["events"].to_string();

@@ -99,7 +99,7 @@ fn every_command_has_a_manual_page() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let names = "card completions config config-check cost demo enforce fund help init keys man mine offer open peer peer-add \
+    let names = "card completions config config-check config-sample cost demo enforce fund help init keys man mine offer open peer peer-add \
                  peer-import peer-introduce peer-list peer-remove peer-revoke rotate script script-asm script-disasm script-run seal serve show status sync";
     let expected = names.split(' ').map(|name| format!("keyway-{name}.1")).chain(["keyway.1".to_owned()]);
     assert_eq!(pages, expected.collect());
