@@ -1,5 +1,7 @@
 //! What the benchmarks share: two parties, a block of a real chain, and the names of the pairs that are compared.
 
+pub mod fleet;
+
 use std::path::PathBuf;
 
 use bip39::Mnemonic;
