@@ -3,6 +3,7 @@
 
 mod params;
 mod place;
+pub mod work;
 
 pub use params::{Chain, ChainId, Family, NodeDefaults, ProofOfWork, Retarget, UnknownChain};
 pub use place::{BlockRef, Depth, Height};

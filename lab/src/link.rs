@@ -225,6 +225,11 @@ impl Ledger for Link {
         self.sim.header(hash)
     }
 
+    fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        self.ask()?;
+        self.sim.txids(hash)
+    }
+
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {
         self.ask()?;
         self.sim.coin(outpoint)

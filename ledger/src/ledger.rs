@@ -153,6 +153,10 @@ impl Coin {
 /// **12. OP_EXPONENT.** [`enforces_exponent`](Ledger::enforces_exponent) says whether this backend keeps the rule of
 /// docs/OP_EXPONENT.md: no block that breaks it is ever in the best chain that it shows, from where it began to keep it,
 /// and `broadcast` takes spendings that keep it. A backend that does not know the rule answers `false`.
+///
+/// **13. What a block holds.** [`txids`](Ledger::txids) lists the ids of a block's transactions in the block's order, the
+/// coinbase's first: those that the header commits to. A block that the backend no longer has is
+/// [`LedgerError::Pruned`].
 pub trait Ledger: Send + Sync {
     /// The chain it shows.
     fn chain(&self) -> &Chain;
@@ -180,6 +184,15 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// See clause 11.
     fn header(&self, hash: &BlockHash) -> Result<Option<Header>, LedgerError>;
+
+    /// The ids of the transactions of any block the backend knows (clause 13).
+    ///
+    /// # Errors
+    /// [`LedgerError::Pruned`], [`LedgerError::Unsupported`]; else see clause 11.
+    fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        let _ = hash;
+        Err(LedgerError::Unsupported { backend: "this ledger", what: "say what a block holds" })
+    }
 
     /// An unspent output (clause 6); `None` if it does not exist or is spent.
     ///

@@ -95,6 +95,12 @@ impl Branch {
         self.headers.get(hash).copied()
     }
 
+    /// The ids of the transactions of a block of the branch.
+    pub(super) fn txids(&self, hash: &BlockHash) -> Option<Vec<Txid>> {
+        let block = self.blocks.iter().find(|block| block.at.hash == *hash)?;
+        Some(block.txs.iter().map(|mined| mined.txid).collect())
+    }
+
     pub(super) fn coin(&self, outpoint: &OutPoint) -> Option<&Coin> {
         self.coins.get(outpoint)
     }

@@ -212,6 +212,10 @@ impl Ledger for Sim {
         Ok(self.state().branch.header(hash))
     }
 
+    fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        Ok(self.state().branch.txids(hash))
+    }
+
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {
         let state = self.state();
         if state.pool.spender(outpoint).is_some() {

@@ -15,6 +15,7 @@
 )]
 
 mod coins;
+mod contents;
 mod errors;
 mod following;
 mod hits;
@@ -27,6 +28,7 @@ use keyway_chain::BlockRef;
 use crate::Ledger;
 
 pub use self::coins::*;
+pub use self::contents::*;
 pub use self::errors::*;
 pub use self::following::*;
 pub use self::hits::*;
@@ -92,6 +94,7 @@ macro_rules! contract_tests {
             c9_waiting_ends_when_the_tip_moves_or_the_time_is_up,
             c10_several_threads_may_ask_at_once,
             c11_1_what_a_backend_cannot_do_it_can_never_do,
+            c13_a_block_holds_what_its_header_commits_to,
             c11_4_hostile_transactions_are_refused_and_the_chain_goes_on,
         );
     };

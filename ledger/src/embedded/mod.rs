@@ -189,6 +189,10 @@ impl Ledger for Embedded {
         Ok(self.state()?.blocks.get(hash).map(|known| known.header))
     }
 
+    fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        self.state()?.txids(hash)
+    }
+
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {
         let state = self.state()?;
         if state.pool.spender(outpoint).is_some() {

@@ -116,6 +116,15 @@ impl State {
         }
     }
 
+    /// The ids of a known block's transactions, in its order.
+    pub(super) fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        if self.blocks.get(hash).is_none() {
+            return Ok(None);
+        }
+        let block = self.block(hash)?;
+        Ok(Some(block.txdata.iter().map(Transaction::compute_txid).collect()))
+    }
+
     fn block(&self, hash: &BlockHash) -> Result<Block, LedgerError> {
         let bytes = self.block_bytes(hash)?.unwrap_or_default();
         let block: Option<Block> = deserialize(&bytes).ok();

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use bitcoin::BlockHash;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::deserialize;
-use keyway_chain::Height;
+use keyway_chain::{Height, work};
 use serde_json::json;
 
-use super::{Rpc, code, reply, work};
+use super::{Rpc, code, reply};
 use crate::LedgerError;
 
 /// The header of that hash, if the node knows it.
@@ -25,7 +25,7 @@ pub(super) fn ask(rpc: &Rpc, hash: &BlockHash) -> Result<Option<Header>, LedgerE
     }
     // Nobody worked for the first block of chains for testing.
     if *hash != rpc.chain.genesis() {
-        work::check(&header, &rpc.chain).map_err(|what| wrong(&what))?;
+        work::check(&header, &rpc.chain).map_err(|what| wrong(&what.to_string()))?;
     }
     Ok(Some(header))
 }

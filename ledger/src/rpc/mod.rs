@@ -22,7 +22,6 @@ mod pool;
 mod prevouts;
 mod reply;
 mod sending;
-mod work;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::block::Header;
 use bitcoin::{BlockHash, FeeRate, OutPoint, Transaction, Txid};
-use keyway_chain::{BlockRef, Chain, Height};
+use keyway_chain::{BlockRef, Chain, Height, work};
 use serde_json::json;
 
 use self::client::{Call, CallError, Client};
@@ -201,7 +200,8 @@ impl Rpc {
         }
         let at = BlockRef::new(after.height.next(), hash);
         let parent = self.parents.header(self, &after.hash)?;
-        work::check_step(&parent, &scanned.header, at.height, &self.chain).map_err(wrong)?;
+        work::check_step(&parent, &scanned.header, at.height, &self.chain)
+            .map_err(|what| wrong(what.to_string()))?;
         self.parents.remember(scanned.header);
         let mut hits = scanned.hits;
         self.prevouts.fill(self, at, &mut hits)?;
@@ -248,6 +248,15 @@ impl Ledger for Rpc {
 
     fn header(&self, hash: &BlockHash) -> Result<Option<Header>, LedgerError> {
         header::ask(self, hash)
+    }
+
+    fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        if self.header(hash)?.is_none() {
+            return Ok(None);
+        }
+        let bytes = self.block_bytes(hash)?;
+        let wrong = |what: String| self.nonsense(format!("block {hash}: {what}"));
+        block::txids(&bytes, hash, &self.chain).map(Some).map_err(wrong)
     }
 
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {

@@ -193,6 +193,10 @@ impl Ledger for Hindered<'_> {
         self.0.header(hash)
     }
 
+    fn txids(&self, hash: &BlockHash) -> Result<Option<Vec<Txid>>, LedgerError> {
+        self.0.txids(hash)
+    }
+
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, LedgerError> {
         self.0.coin(outpoint)
     }

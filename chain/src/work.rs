@@ -4,26 +4,48 @@ use bitcoin::block::Header;
 use bitcoin::consensus::encode::serialize;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Target};
-use keyway_chain::{Chain, Height, ProofOfWork, Retarget};
+use thiserror::Error;
+
+use crate::{Chain, Height, ProofOfWork, Retarget};
 
 /// Blocks between two changes of the difficulty.
 const INTERVAL: u32 = 2_016;
 
+/// A header that no block of its chain has; whoever shows it is at fault.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum BadWork {
+    /// It claims less work than any block of the chain.
+    #[error("its target is easier than {0} has any")]
+    TooEasy(&'static str),
+    /// Its hash is above its target.
+    #[error("it lacks the work that it claims")]
+    Lacking,
+    /// Its target is none that may come after its parent's.
+    #[error("its target cannot follow its parent's")]
+    Step,
+}
+
 /// Whether a header has the work that it claims, and claims what its chain asks for at least.
-pub(super) fn check(header: &Header, chain: &Chain) -> Result<(), String> {
+///
+/// # Errors
+/// [`BadWork`].
+pub fn check(header: &Header, chain: &Chain) -> Result<(), BadWork> {
     let target = Target::from_compact(header.bits);
     if target > chain.easiest_target() {
-        return Err(format!("its target is easier than {} has any", chain.name()));
+        return Err(BadWork::TooEasy(chain.name()));
     }
     let number = match chain.proof_of_work() {
         ProofOfWork::DoubleSha256 => header.block_hash(),
-        ProofOfWork::Scrypt => scrypt(header)?,
+        ProofOfWork::Scrypt => scrypt(header).ok_or(BadWork::Lacking)?,
     };
-    if target.is_met_by(number) { Ok(()) } else { Err("it lacks the work that it claims".to_owned()) }
+    if target.is_met_by(number) { Ok(()) } else { Err(BadWork::Lacking) }
 }
 
-/// Whether a child's target may follow its parent's.
-pub(super) fn check_step(parent: &Header, child: &Header, at: Height, chain: &Chain) -> Result<(), String> {
+/// Whether a child's target may follow its parent's; `at` is the child's height.
+///
+/// # Errors
+/// [`BadWork::Step`].
+pub fn check_step(parent: &Header, child: &Header, at: Height, chain: &Chain) -> Result<(), BadWork> {
     if chain.retarget() == Retarget::Loose {
         return Ok(());
     }
@@ -36,16 +58,16 @@ pub(super) fn check_step(parent: &Header, child: &Header, at: Height, chain: &Ch
     } else {
         child.bits == parent.bits
     };
-    if allowed { Ok(()) } else { Err("its target cannot follow its parent's".to_owned()) }
+    if allowed { Ok(()) } else { Err(BadWork::Step) }
 }
 
 /// The number that a scrypt chain compares with the target.
-fn scrypt(header: &Header) -> Result<BlockHash, String> {
+fn scrypt(header: &Header) -> Option<BlockHash> {
     let bytes = serialize(header);
     let mut number = [0; 32];
-    let params = scrypt::Params::new(10, 1, 1).map_err(|error| error.to_string())?;
-    scrypt::scrypt(&bytes, &bytes, &params, &mut number).map_err(|error| error.to_string())?;
-    Ok(BlockHash::from_byte_array(number))
+    let params = scrypt::Params::new(10, 1, 1).ok()?;
+    scrypt::scrypt(&bytes, &bytes, &params, &mut number).ok()?;
+    Some(BlockHash::from_byte_array(number))
 }
 
 #[cfg(test)]
@@ -67,7 +89,7 @@ mod tests {
         assert_eq!(header.block_hash(), chain.genesis());
         check(&header, &chain).unwrap();
         let lazy = Header { nonce: 0, ..header };
-        assert_eq!(check(&lazy, &chain).unwrap_err(), "it lacks the work that it claims");
+        assert_eq!(check(&lazy, &chain), Err(BadWork::Lacking));
     }
 
     #[test]
@@ -83,8 +105,8 @@ mod tests {
         let easy = bitcoin::constants::genesis_block(Network::Regtest).header;
         check(&easy, &Chain::regtest()).unwrap();
         for name in ["bitcoin", "litecoin", "testnet4", "signet"] {
-            let error = check(&easy, &Chain::named(name).unwrap()).unwrap_err();
-            assert!(error.contains("easier"), "{error}");
+            let chain = Chain::named(name).unwrap();
+            assert_eq!(check(&easy, &chain), Err(BadWork::TooEasy(chain.name())));
         }
     }
 
