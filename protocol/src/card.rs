@@ -16,6 +16,10 @@ use crate::suite::Suite;
 use crate::text::{self, TextError};
 use crate::verified::{self, Scheme};
 
+mod permanent;
+
+pub use permanent::SignedPermanent;
+
 const PREFIX: &str = "keyway-card:";
 const VERSION: u8 = 1;
 const MAX_LEN: usize = 65_536;
@@ -338,23 +342,25 @@ impl Card {
     }
 
     fn verified(self) -> Result<Self, CardError> {
-        let digest = self.permanent.digest();
-        let (key, _) = self.permanent.key.to_public_key().x_only_public_key();
-        let verifies = |signature: &[u8; SIGNATURE_LEN], digest: [u8; 32]| {
-            verified::once(Scheme::Schnorr, &key.serialize(), &digest, signature, || {
-                let parsed = schnorr::Signature::from_slice(signature);
-                let message = Message::from_digest(digest);
-                parsed.is_ok_and(|parsed| context().verify_schnorr(&parsed, &message, &key).is_ok())
-            })
-        };
-        if !verifies(&self.permanent_signature, digest) {
+        let (key, digest) = (self.permanent.key, self.permanent.digest());
+        if !is_signed(key, digest, &self.permanent_signature) {
             return Err(CardError::PermanentSignature);
         }
-        if !verifies(&self.renewable_signature, renewable_digest(&digest, &self.renewable)) {
+        if !is_signed(key, renewable_digest(&digest, &self.renewable), &self.renewable_signature) {
             return Err(CardError::RenewableSignature);
         }
         Ok(self)
     }
+}
+
+/// Whether a BIP340 signature is one of `digest` by the x coordinate of `key`.
+pub(crate) fn is_signed(key: PartyKey, digest: [u8; 32], signature: &[u8; SIGNATURE_LEN]) -> bool {
+    let (key, _) = key.to_public_key().x_only_public_key();
+    verified::once(Scheme::Schnorr, &key.serialize(), &digest, signature, || {
+        let parsed = schnorr::Signature::from_slice(signature);
+        let message = Message::from_digest(digest);
+        parsed.is_ok_and(|parsed| context().verify_schnorr(&parsed, &message, &key).is_ok())
+    })
 }
 
 fn renewable_digest(permanent_digest: &[u8; 32], renewable: &Renewable) -> [u8; 32] {

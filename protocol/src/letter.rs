@@ -50,8 +50,32 @@ pub fn seal(
     secret: &NegotiationSecret,
     binding: &Binding,
 ) -> Result<Vec<u8>, BadSealingKey> {
+    seal_with(direction, to, message, ephemeral(direction, message, secret, binding))
+}
+
+/// What sealing draws: 32 bytes that open this one letter, and prove what it says (PROTOCOL.md 13.4).
+pub fn ephemeral(
+    direction: &Direction,
+    message: &[u8],
+    secret: &NegotiationSecret,
+    binding: &Binding,
+) -> Secret {
+    secret.derive_for("hpke", binding, &outpoint_bytes(direction.input0), message)
+}
+
+/// Seals with what [`ephemeral`] gave. The letter that comes out is one that `to` opens to `message` and to nothing else:
+/// the encapsulated key determines the shared secret, and that the plaintext.
+///
+/// # Errors
+/// [`BadSealingKey`].
+pub fn seal_with(
+    direction: &Direction,
+    to: &[u8; 32],
+    message: &[u8],
+    ephemeral: Secret,
+) -> Result<Vec<u8>, BadSealingKey> {
     let aad = outpoint_bytes(direction.input0);
-    let mut once = Once::new(secret.derive_for("hpke", binding, &aad, message));
+    let mut once = Once::new(ephemeral);
     let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to).map_err(|_| BadSealingKey)?;
     let sealed = single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,

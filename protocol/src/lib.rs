@@ -3,6 +3,7 @@
 
 pub mod authorship;
 pub mod card;
+pub mod disclosure;
 mod encode;
 pub mod identity;
 pub mod introduction;

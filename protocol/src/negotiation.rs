@@ -22,7 +22,7 @@ use keyway_chain::{ChainId, Height};
 use zeroize::Zeroizing;
 
 use crate::encode::outpoint_bytes;
-use crate::identity::{Binding, NegotiationSecret, PartyRef};
+use crate::identity::{Binding, NegotiationSecret, PartyKey, PartyRef};
 use crate::kdf::{expand, extract, hash, mac};
 use crate::letter::{self, BadSealingKey, Direction};
 use crate::message::{Answer, AnswerForm, AnswerTerms, Carrier, Offer, Refusal, Tag, Terms, without_tag};
@@ -35,6 +35,12 @@ use crate::suite::{BadShare, ShareSecret, Suite, respond};
 pub struct NegotiationId([u8; 32]);
 
 impl NegotiationId {
+    /// Of the offer whose input 0 spends this coin (PROTOCOL.md 9.1).
+    pub fn of(chain: ChainId, initiator: PartyKey, responder: PartyKey, input0: OutPoint) -> Self {
+        let parties = (&initiator.to_bytes(), &responder.to_bytes());
+        Self(hash("negotiation", &[chain.as_bytes(), parties.0, parties.1, &outpoint_bytes(input0)]))
+    }
+
     /// From its 32 bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -98,15 +104,7 @@ impl Context {
 
     /// PROTOCOL.md 9.1.
     pub fn id(&self) -> NegotiationId {
-        NegotiationId(hash(
-            "negotiation",
-            &[
-                self.chain().as_bytes(),
-                &self.initiator.key.to_bytes(),
-                &self.responder.key.to_bytes(),
-                &outpoint_bytes(self.input0),
-            ],
-        ))
+        NegotiationId::of(self.chain(), self.initiator.key, self.responder.key, self.input0)
     }
 
     /// Who seals to whom; `input0` is the coin that the message's transaction spends first.
@@ -116,6 +114,11 @@ impl Context {
             Role::Responder => (self.responder.key, self.initiator.key),
         };
         Direction { chain: self.chain(), author, recipient, input0 }
+    }
+
+    /// th of PROTOCOL.md 8, for whoever can read both messages. It says nothing of the key.
+    pub fn transcript_of(&self, offer: &Offer, offer_txid: Txid, answer: &Answer) -> Transcript {
+        self.transcript(offer, offer_txid, &answer.without_tag())
     }
 
     fn transcript(&self, offer: &Offer, offer_txid: Txid, answer_without_tag: &[u8]) -> Transcript {
@@ -216,6 +219,12 @@ impl Draft {
     pub fn sealed(&self, to: &[u8; 32], secret: &NegotiationSecret) -> Result<Vec<u8>, BadSealingKey> {
         let direction = self.context.letter(Role::Initiator, self.context.input0);
         letter::seal(&direction, to, &self.offer.to_bytes(), secret, &initiator_binding(&self.context))
+    }
+
+    /// What opens the sealed message alone, and proves what it says.
+    pub fn ephemeral(&self, secret: &NegotiationSecret) -> Secret {
+        let direction = self.context.letter(Role::Initiator, self.context.input0);
+        letter::ephemeral(&direction, &self.offer.to_bytes(), secret, &initiator_binding(&self.context))
     }
 
     /// The offer is in the chain, in this transaction: its last version.
@@ -332,6 +341,17 @@ impl Received {
         letter::seal(&direction, to, &answer.to_bytes(), secret, &binding)
     }
 
+    /// What opens the sealed answer alone, and proves what it says.
+    pub fn ephemeral(
+        context: &Context,
+        anchor: OutPoint,
+        answer: &Answer,
+        secret: &NegotiationSecret,
+    ) -> Secret {
+        let direction = context.letter(Role::Responder, anchor);
+        letter::ephemeral(&direction, &answer.to_bytes(), secret, &responder_binding(context, anchor))
+    }
+
     fn binding(&self) -> Binding {
         responder_binding(&self.context, self.anchor)
     }
@@ -428,14 +448,25 @@ impl Agreed {
 
     /// The confirmation of `role`.
     pub fn tag(&self, role: Role) -> Tag {
+        Tag::under(&self.tag_key(role), &self.transcript)
+    }
+
+    /// What the confirmation of `role` is made with. It says nothing of mk and of the other role's: all are independent
+    /// outputs of one expansion.
+    pub fn tag_key(&self, role: Role) -> Secret {
         let label = match role {
             Role::Initiator => "confirm initiator",
             Role::Responder => "confirm responder",
         };
-        let key = expand(&self.prk, label, &[]);
-        let [tag @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
-            mac(&key, self.transcript.as_bytes());
-        Tag(tag)
+        expand(&self.prk, label, &[])
+    }
+}
+
+impl Tag {
+    /// The tag of a transcript under a tag key (PROTOCOL.md 8).
+    pub fn under(key: &Secret, transcript: &Transcript) -> Self {
+        let [tag @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = mac(key, transcript.as_bytes());
+        Self(tag)
     }
 }
 

@@ -76,6 +76,11 @@ pub enum NoSession {
 pub struct SessionKey(pub(crate) Secret);
 
 impl SessionKey {
+    /// From its bytes, as a party disclosed them (PROTOCOL.md 13.5).
+    pub fn from_secret(secret: Secret) -> Self {
+        Self(secret)
+    }
+
     /// Its bytes, for vectors.
     pub fn as_secret(&self) -> &Secret {
         &self.0
