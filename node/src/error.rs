@@ -17,6 +17,7 @@ use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 use thiserror::Error;
 
+use crate::party::EvidenceError;
 use crate::peers::Standing;
 
 /// How a caller should take an error; the command line's exit codes.
@@ -37,6 +38,9 @@ pub enum Kind {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NodeError {
+    /// A file for third parties cannot be made.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// There is no home in the folder.
     #[error("{} is not a Keyway home\nit has no {}\ncreate one with `keyway --home {} init`", .0.display(), crate::home::STORE_FILE, .0.display())]
     NoHome(PathBuf),
@@ -430,6 +434,7 @@ impl NodeError {
             | Self::RevokedPeerKept(_)
             | Self::KeyErased(_)
             | Self::KeyUnusable { .. } => Kind::Refused,
+            Self::Evidence(error) => error.kind(),
             Self::Ledger(_) | Self::OtherChain { .. } => Kind::Ledger,
             Self::Broadcast { source: BroadcastError::Ledger(_), .. } => Kind::Ledger,
             Self::Broadcast { source: BroadcastError::Refused(refusal), .. }

@@ -31,9 +31,9 @@ pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
-    AnswerView, Costs, Event, NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView,
-    Opened, Party, Quote, Raised, SealedMessage, Status, Synced, Terms, Waiting, Way, birthday,
-    fresh_mnemonic,
+    AnswerView, Costs, Event, EvidenceError, EvidenceRequest, NegotiationView, NewParty, NextRotation,
+    OfferRequest, OfferSent, OfferView, Opened, OwnView, Party, Quote, Raised, Scan, SealedMessage, Status,
+    Synced, Terms, TraceView, Waiting, Way, birthday, fresh_mnemonic,
 };
 pub use peers::Standing;
 pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};

@@ -2,6 +2,7 @@
 
 mod answer;
 mod envelope;
+mod evidence;
 mod fees;
 mod lockup;
 mod offer;
@@ -10,6 +11,7 @@ mod quote;
 mod rotation;
 mod session;
 mod sync;
+mod trace;
 mod view;
 mod waiting;
 
@@ -27,12 +29,14 @@ use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::sealing::{Stream, StreamId};
 
+pub use evidence::{EvidenceError, EvidenceRequest};
 pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
 pub use quote::{Quote, Terms};
 pub use rotation::NextRotation;
 pub use session::{Opened, SealedMessage};
 pub use sync::{Event, Synced};
+pub use trace::{OwnView, Scan, TraceView};
 pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status};
 pub use waiting::Waiting;
 

@@ -1,10 +1,10 @@
 //! Using a key: sealing and opening under the session keys of blocks.
 
 use bitcoin::Txid;
-use keyway_chain::BlockRef;
+use keyway_chain::{BlockRef, Height};
 use keyway_protocol::message::Tag;
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
-use keyway_protocol::ratchet::{BestChain, Ratchet};
+use keyway_protocol::ratchet::{BestChain, NoSession, Ratchet, SessionKey};
 use keyway_protocol::sealing::{Sealed, seal};
 use keyway_protocol::secret::Secret;
 use keyway_protocol::state::{Anchor, State};
@@ -118,6 +118,23 @@ impl Party {
         let record = self.records.get(&id).ok_or(NodeError::NotForUs(id))?;
         let agreed = self.reading(record)?.and_then(|reading| reading.answer?.agreed);
         Ok(agreed.map(|agreed| agreed.master_key().into_secret()))
+    }
+
+    /// The session key of a followed block, for what `sender` seals.
+    ///
+    /// # Errors
+    /// [`NodeError::KeyUnusable`], [`NodeError::NoSession`].
+    pub(super) fn session_key(
+        &self,
+        id: NegotiationId,
+        height: Height,
+        sender: Role,
+    ) -> Result<(BlockRef, SessionKey), NodeError> {
+        let (_, key) = self.usable_key(id, false)?;
+        let tip = self.history.tip();
+        let hash = self.history.hash_at(height).ok_or(NoSession::Unknown { height, tip })?;
+        let block = BlockRef::new(height, hash);
+        Ok((block, key.ratchet.session(&self.history, block, sender)?))
     }
 
     /// Whether this party sealed it.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod known;
+mod laid;
 mod offers;
 
 use std::collections::BTreeMap;
@@ -110,7 +111,7 @@ fn timeout(offer: &Offer) -> Option<Height> {
 
 impl Reader<'_> {
     /// The coin that a transaction's input 0 spends.
-    fn input0_amount(&self, mined: &Mined) -> Option<Amount> {
+    pub(crate) fn input0_amount(&self, mined: &Mined) -> Option<Amount> {
         let given = mined.input0.as_ref().map(|coin: &TxOut| coin.value);
         given.or_else(|| self.output(&mined.tx.input.first()?.previous_output).map(|coin| coin.value))
     }

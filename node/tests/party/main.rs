@@ -11,6 +11,7 @@ mod chain;
 mod corpora;
 mod corpus;
 mod enveloped;
+mod evidence;
 mod exponent;
 #[path = "../../../fuzz/src/hearsay.rs"]
 mod hearsay;

@@ -1,0 +1,305 @@
+//! A statement in sentences: what is proven, and what is not.
+
+use bitcoin::hex::DisplayHex;
+use keyway_carriers::script::Way;
+use keyway_protocol::identity::PartyKey;
+use keyway_protocol::message::Carrier;
+use keyway_protocol::negotiation::{Fingerprint, Role};
+use keyway_protocol::suite::Suite;
+
+use crate::seen::Said;
+use crate::statement::{Placed, Session, Statement, Ties};
+use crate::time::date_and_time;
+
+impl Statement {
+    /// What the file proves, in sentences.
+    pub fn proven(&self) -> Vec<String> {
+        let mut said = vec![self.blocks(), self.offer()];
+        said.extend(self.answer());
+        said.extend(self.contents());
+        said.extend(self.key());
+        said
+    }
+
+    /// What it does not prove, in sentences.
+    pub fn not_proven(&self) -> Vec<String> {
+        let mut said = vec![
+            "Who holds a key: the names are what the cards say of themselves, and a key speaks for \
+             whoever has it."
+                .to_owned(),
+            "The exact time: miners set it in their headers; the median is never after its block's \
+             true time by more than two hours, where nodes are honest."
+                .to_owned(),
+        ];
+        match self.ties {
+            Ties::Work { .. } => said.push(
+                "That these blocks are in the chain that others follow: whoever does as much work can \
+                 make others."
+                    .to_owned(),
+            ),
+            Ties::Block { .. } | Ties::Chain { .. } => {}
+        }
+        if !self.ties.know_heights() {
+            said.push(
+                "The heights: they are what the file says; how far its blocks are apart is proven."
+                    .to_owned(),
+            );
+        }
+        if self.answer.is_none() {
+            said.push(
+                "Whether the offer was answered: the file has no answer, which is no proof of none."
+                    .to_owned(),
+            );
+        }
+        if self.has_envelope() {
+            said.push(
+                "That a transaction with an envelope shows one alone: two would make it no message, and the \
+                 other inputs' witnesses are not in the file."
+                    .to_owned(),
+            );
+        }
+        said.extend(self.sealed());
+        said.extend(self.key_unproven());
+        said
+    }
+
+    fn blocks(&self) -> String {
+        let (count, first, last) = match (self.first, self.last) {
+            (Some(first), Some(last)) => (
+                last.height.to_u32() - first.height.to_u32() + 1,
+                first.hash.to_string(),
+                last.hash.to_string(),
+            ),
+            _ => (0, String::new(), String::new()),
+        };
+        let chain = self.chain.name();
+        let run = format!(
+            "{count} blocks of {chain} follow one another from {first} to {last}, and each has the work that its \
+             target asks for."
+        );
+        let tie = match self.ties {
+            Ties::Work { depth, work } => {
+                let easy = if self.chain.is_main() { "" } else { ", which on a chain for testing is little" };
+                format!(
+                    "The last transaction is {depth} deep in them; these took about 2^{:.1} hashes{easy}.",
+                    work.log2()
+                )
+            }
+            Ties::Block { block, depth, .. } => format!(
+                "Block {} is the one that is trusted; the last transaction is {depth} deep under it.",
+                block.hash
+            ),
+            Ties::Chain { depth, .. } => {
+                format!(
+                    "They are in the chain that they are held to; the last transaction is {depth} deep there."
+                )
+            }
+        };
+        format!("{run} {tie}")
+    }
+
+    fn offer(&self) -> String {
+        let (car, charger) = (self.who(Role::Initiator), self.who(Role::Responder));
+        let rides = match self.seen.message() {
+            Said::Open(offer) => {
+                format!(
+                    "carries in the open an offer in suite {} over the {} carrier",
+                    offer.suite(),
+                    self.seen.carrier()
+                )
+            }
+            Said::Sealed { bytes, suites } => format!(
+                "carries {} bytes, sealed so that {} may open them, of the length of an offer in {} over the {} \
+                 carrier",
+                bytes.len(),
+                self.name(Role::Responder),
+                names(suites),
+                self.seen.carrier()
+            ),
+        };
+        let way = way(self.seen.beside_payment().map(|(_, way)| way), self.commit.is_some());
+        format!(
+            "{}, the offer. {car} signed all of its inputs and outputs, and that its first input spends {} sat: with \
+             another amount the signature would be wrong. It pays {} sat to {charger}, and {rides}{way}.",
+            placed(&self.placed),
+            self.coin.to_sat(),
+            self.seen.price().to_sat(),
+        )
+    }
+
+    fn answer(&self) -> Option<String> {
+        let answer = self.answer.as_ref()?;
+        let charger = self.who(Role::Responder);
+        let rides = match &answer.said {
+            Said::Open(_) => "carries the answer in the open".to_owned(),
+            Said::Sealed { bytes, suites } => format!(
+                "carries {} bytes, sealed so that {} may open them, of the length of an answer in {}",
+                bytes.len(),
+                self.name(Role::Initiator),
+                names(suites)
+            ),
+        };
+        let collects = match self.seen.carrier() {
+            Carrier::Dynamic => " and what the offer locked",
+            _ => "",
+        };
+        let way = way(answer.in_envelope.then_some(Way::Envelope), answer.commit.is_some());
+        Some(format!(
+            "{}, the answer. {charger} signed all of it; it spends the offer's first output to {}{collects}, so that no \
+             other answer to this offer is possible in this chain, and stands {} block(s) after it. It {rides}{way}.",
+            placed(&answer.placed),
+            self.name(Role::Responder),
+            answer.placed.block.height.to_u32() - self.placed.block.height.to_u32(),
+        ))
+    }
+
+    fn contents(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let laid = |what: &str, author: &str, reader: &str, suite: Suite| {
+            format!(
+                "{author} laid open the {what}: it is a message in suite {suite}, and the bytes on the chain are that \
+                 message sealed to {reader}'s key, which can be opened to nothing else."
+            )
+        };
+        let (car, charger) = (self.name(Role::Initiator), self.name(Role::Responder));
+        if let Some(offer) = self.opened.offer.as_ref().filter(|_| self.opened.offer_laid) {
+            said.push(laid("offer", car, charger, offer.suite()));
+        }
+        if let Some(answer) = self.opened.answer.as_ref().filter(|_| self.opened.answer_laid) {
+            said.push(laid("answer", charger, car, answer.suite()));
+        }
+        if let Some(transcript) = self.transcript {
+            said.push(format!(
+                "The transcript that any key of this negotiation is bound to is {}: both identities and cards, the \
+                 offer's transaction and coin, and both messages.",
+                transcript.as_bytes().as_hex()
+            ));
+        }
+        said
+    }
+
+    fn key(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if self.tag {
+            said.push(format!(
+                "The responder's tag in the answer is that of this transcript under the key that is disclosed: {} had \
+                 that tag key when it answered, and whoever disclosed it has it too.",
+                self.name(Role::Responder)
+            ));
+        }
+        match self.fingerprints {
+            [Some(one), Some(other)] if one == other => {
+                said.push(format!("Both parties signed that the key's fingerprint is {one}."));
+            }
+            fingerprints => {
+                for (role, fingerprint) in [Role::Initiator, Role::Responder].into_iter().zip(fingerprints) {
+                    said.extend(fingerprint.map(|it| self.word(role, it)));
+                }
+            }
+        }
+        said.extend(self.sessions.iter().map(|session| self.session(session)));
+        said
+    }
+
+    fn word(&self, by: Role, fingerprint: Fingerprint) -> String {
+        format!("{} signed that the key's fingerprint is {fingerprint}.", self.name(by))
+    }
+
+    fn session(&self, session: &Session) -> String {
+        format!(
+            "{} signed that {} is the session key of block {} (height {}) for what {} seals.",
+            self.name(session.by),
+            session.key.as_hex(),
+            session.block.hash,
+            session.block.height,
+            self.name(session.sender)
+        )
+    }
+
+    fn sealed(&self) -> Option<String> {
+        let hidden = match (&self.opened.offer, self.answer.as_ref().map(|_| &self.opened.answer)) {
+            (None, Some(None)) => "What offer and answer say",
+            (None, _) => "What the offer says",
+            (_, Some(None)) => "What the answer says",
+            _ => return None,
+        };
+        Some(format!(
+            "{hidden}: sealed, and not laid open. Of a sealed message its author, order, time and size are proven, and \
+             no more; its author alone can lay it open."
+        ))
+    }
+
+    fn key_unproven(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if self.answer.is_some() && !self.tag {
+            said.push(
+                "That a key came of it: whether the shares can be used and the responder's tag is right only the \
+                 parties can tell; a wrong one means that the initiator took the offer for declined."
+                    .to_owned(),
+            );
+        }
+        if self.answer.is_some() {
+            said.push(match (self.tag, self.fingerprints) {
+                (_, [Some(one), Some(other)]) if one != other => {
+                    "Which fingerprint is the key's: the parties contradict each other.".to_owned()
+                }
+                (_, [None, None]) => "Anything of the key itself.".to_owned(),
+                _ => "That the fingerprint is the key's: it is the word of who signed it, which the parties could \
+                      give together whatever it is."
+                    .to_owned(),
+            });
+        }
+        if !self.sessions.is_empty() {
+            said.push(
+                "That a session key is the key's, and who sealed a message under it: it is the word of who signed \
+                 it, and both parties can seal under it."
+                    .to_owned(),
+            );
+        }
+        said
+    }
+
+    fn has_envelope(&self) -> bool {
+        let by_offer = self.seen.beside_payment().is_some_and(|(_, way)| way == Way::Envelope);
+        by_offer || self.answer.as_ref().is_some_and(|answer| answer.in_envelope)
+    }
+
+    fn who(&self, role: Role) -> String {
+        let key: PartyKey = match role {
+            Role::Initiator => self.initiator.key,
+            Role::Responder => self.responder.key,
+        };
+        format!("The holder of key {key}, on whose card stands the name {},", self.name(role))
+    }
+}
+
+fn placed(placed: &Placed) -> String {
+    let median =
+        placed.median_time.map_or_else(String::new, |time| format!(", median time {}", moment(time)));
+    format!(
+        "In block {} (height {}, header time {}{median}), as number {} of it, stands transaction {}",
+        placed.block.hash,
+        placed.block.height,
+        moment(placed.time),
+        placed.index,
+        placed.txid
+    )
+}
+
+fn way(way: Option<Way>, committed: bool) -> String {
+    match (way, committed) {
+        (Some(Way::Envelope), true) => {
+            ", in an envelope whose script the transaction before it committed to".to_owned()
+        }
+        (Some(Way::Envelope), false) => ", in an envelope whose script its author signed".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn names(suites: &[Suite]) -> String {
+    suites.iter().map(|suite| suite.name()).collect::<Vec<_>>().join(" or ")
+}
+
+fn moment(seconds: u32) -> String {
+    format!("{} UTC", date_and_time(seconds))
+}
