@@ -2,7 +2,6 @@
 
 use bitcoin::hex::DisplayHex;
 use keyway_carriers::script::Way;
-use keyway_protocol::identity::PartyKey;
 use keyway_protocol::message::Carrier;
 use keyway_protocol::negotiation::{Fingerprint, Role};
 use keyway_protocol::suite::Suite;
@@ -14,7 +13,7 @@ use crate::time::date_and_time;
 impl Statement {
     /// What the file proves, in sentences.
     pub fn proven(&self) -> Vec<String> {
-        let mut said = vec![self.blocks(), self.offer()];
+        let mut said = vec![self.cards(), self.blocks(), self.offer()];
         said.extend(self.answer());
         said.extend(self.contents());
         said.extend(self.key());
@@ -24,11 +23,10 @@ impl Statement {
     /// What it does not prove, in sentences.
     pub fn not_proven(&self) -> Vec<String> {
         let mut said = vec![
-            "Who holds a key: the names are what the cards say of themselves, and a key speaks for \
-             whoever has it."
+            "Who holds a key: a name is what its card says of itself, and a key speaks for whoever has it."
                 .to_owned(),
-            "The exact time: miners set it in their headers; the median is never after its block's \
-             true time by more than two hours, where nodes are honest."
+            "The exact time: miners set it in their headers. Honest nodes take no block whose time is two hours ahead of \
+             their clock, nor one that is not after the median before it."
                 .to_owned(),
         ];
         match self.ties {
@@ -61,6 +59,17 @@ impl Statement {
         said.extend(self.sealed());
         said.extend(self.key_unproven());
         said
+    }
+
+    fn cards(&self) -> String {
+        format!(
+            "{} stands below for the holder of key {}, and {} for that of key {}: these names, and the keys that messages \
+             are sealed to, are signed by these keys.",
+            self.name(Role::Initiator),
+            self.initiator.key,
+            self.name(Role::Responder),
+            self.responder.key
+        )
     }
 
     fn blocks(&self) -> String {
@@ -99,7 +108,7 @@ impl Statement {
     }
 
     fn offer(&self) -> String {
-        let (car, charger) = (self.who(Role::Initiator), self.who(Role::Responder));
+        let (car, charger) = (self.name(Role::Initiator), self.name(Role::Responder));
         let rides = match self.seen.message() {
             Said::Open(offer) => {
                 format!(
@@ -129,7 +138,7 @@ impl Statement {
 
     fn answer(&self) -> Option<String> {
         let answer = self.answer.as_ref()?;
-        let charger = self.who(Role::Responder);
+        let charger = self.name(Role::Responder);
         let rides = match &answer.said {
             Said::Open(_) => "carries the answer in the open".to_owned(),
             Said::Sealed { bytes, suites } => format!(
@@ -183,7 +192,7 @@ impl Statement {
         if self.tag {
             said.push(format!(
                 "The responder's tag in the answer is that of this transcript under the key that is disclosed: {} had \
-                 that tag key when it answered, and whoever disclosed it has it too.",
+                 that tag key when it answered, and so has who disclosed it.",
                 self.name(Role::Responder)
             ));
         }
@@ -262,14 +271,6 @@ impl Statement {
     fn has_envelope(&self) -> bool {
         let by_offer = self.seen.beside_payment().is_some_and(|(_, way)| way == Way::Envelope);
         by_offer || self.answer.as_ref().is_some_and(|answer| answer.in_envelope)
-    }
-
-    fn who(&self, role: Role) -> String {
-        let key: PartyKey = match role {
-            Role::Initiator => self.initiator.key,
-            Role::Responder => self.responder.key,
-        };
-        format!("The holder of key {key}, on whose card stands the name {},", self.name(role))
     }
 }
 

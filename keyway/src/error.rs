@@ -60,12 +60,44 @@ impl From<keyway_node::Kind> for Kind {
     }
 }
 
+/// What can go wrong with evidence.
+#[derive(Debug, Error)]
+pub enum EvidenceFault {
+    /// No evidence, or damaged.
+    #[error("this is no evidence ({name})\n{0}\nask whoever gave it for the whole file, as it was written", name = .0.name())]
+    Malformed(keyway_evidence::Malformed),
+    /// It proves nothing.
+    #[error("the evidence does not hold ({name})\n{0}\ntake nothing of it for proven", name = .0.name())]
+    Refused(Box<keyway_evidence::Refused>),
+    /// The home's chain is another one.
+    #[error(
+        "the evidence is of {evidence}, and this home is on {home}\nits ledger knows nothing of it\nuse --trusted or --headers"
+    )]
+    OtherChain {
+        /// The file's.
+        evidence: keyway_chain::ChainId,
+        /// The home's.
+        home: keyway_chain::ChainId,
+    },
+    /// The trusted headers are none.
+    #[error(
+        "the trusted headers are no chain\nnumber {0} is no header, or does not follow the one before\ngive them from the lowest up, 80 bytes each, or one a line in hexadecimal"
+    )]
+    HeaderChain(u32),
+    /// No disclosed key opens it.
+    #[error("the message was not opened\n{0}\nask a party to disclose the key of that block and direction")]
+    NotOpened(keyway_evidence::NotOpened),
+}
+
 /// What can go wrong. The first line of the text says what happened, the last what to do, those between why.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The party's.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// Evidence that is none, or does not hold.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceFault),
     /// The ledger's.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -290,6 +322,7 @@ impl Error {
         match self {
             Self::Node(error) => error.kind().into(),
             Self::Ledger(_) | Self::NoCredentials(_) | Self::ChainOfNode { .. } => Kind::Ledger,
+            Self::Evidence(EvidenceFault::Refused(_)) => Kind::Refused,
             #[cfg(feature = "embedded")]
             Self::Open(_) => Kind::Ledger,
             #[cfg(feature = "embedded")]

@@ -1,5 +1,6 @@
 //! The arguments.
 
+mod evidence;
 mod help;
 mod options;
 #[cfg(test)]
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use evidence::*;
 pub use help::TOPICS;
 pub use options::*;
 
@@ -116,6 +118,16 @@ pub enum Command {
     /// Show one negotiation: who, which transactions, what it cost, where it stands
     #[command(after_help = help::SHOW)]
     Show(Show),
+    /// List the negotiations that the chain shows: this party's, or those of any two
+    #[command(after_help = evidence::TRACE)]
+    Trace(Trace),
+    /// Files that prove a negotiation to third parties
+    #[command(after_help = evidence::EVIDENCE, subcommand_required = true)]
+    Evidence {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: EvidenceAction,
+    },
     /// Seal a message under the session key of the newest block
     #[command(after_help = help::SEAL)]
     Seal(Seal),

@@ -43,6 +43,14 @@ pub fn add(context: &mut Context<'_>, args: &PeerAdd, ui: &Ui) -> Result<(), Err
     Ok(())
 }
 
+/// See [`text`].
+///
+/// # Errors
+/// The file cannot be read, or there is none.
+pub fn text_of(context: &Context<'_>, argument: &str) -> Result<String, Error> {
+    text(context, argument)
+}
+
 /// The argument itself, or the file that it names. Text that begins as a card does, and garbage in a file, are
 /// told about as cards.
 fn text(context: &Context<'_>, argument: &str) -> Result<String, Error> {

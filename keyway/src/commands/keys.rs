@@ -73,7 +73,7 @@ fn find(party: &Party, which: &str) -> Result<NegotiationView, Error> {
     views.into_iter().find(|view| view.id == id).ok_or_else(unknown)
 }
 
-fn id_of(party: &Party, which: &str) -> Result<NegotiationId, Error> {
+pub(super) fn id_of(party: &Party, which: &str) -> Result<NegotiationId, Error> {
     let views = party.negotiations()?;
     let named = views.iter().rev().find(|view| view.peer == which);
     named.map_or_else(|| Ok(party.negotiation(which)?), |view| Ok(view.id))

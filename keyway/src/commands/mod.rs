@@ -3,6 +3,7 @@
 pub mod cards;
 mod chain;
 pub mod cost;
+pub mod evidence;
 mod generate;
 pub mod init;
 mod keys;
@@ -11,9 +12,10 @@ mod offer;
 mod script;
 mod status;
 mod sync;
+mod trace;
 
 pub use self::sync::Teller;
-use crate::cli::{Cli, Command, ConfigAction, PeerAction};
+use crate::cli::{Cli, Command, ConfigAction, EvidenceAction, PeerAction};
 use crate::context::Context;
 use crate::error::Error;
 use crate::serve;
@@ -35,6 +37,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         Command::Cost(args) => cost::run(&args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
         Command::Config { action: ConfigAction::Sample(args) } => generate::sample(&args, ui),
+        Command::Evidence { action } => evidence::run(&global, &action, ui),
         Command::Script { action } => script::script(&action, ui),
         Command::Demo(args) => chain::demo(&global, &args, ui),
         Command::Completions(args) => generate::completions(&args, ui),
@@ -67,6 +70,8 @@ fn with_home(command: Command, mut context: Context<'_>, ui: &Ui) -> Result<(), 
         Command::Sync => sync::run(context, ui),
         Command::Keys(args) => keys::keys(context, &args, ui),
         Command::Show(args) => keys::show(context, &args, ui),
+        Command::Trace(args) => trace::run(context, &args, ui),
+        Command::Evidence { action: EvidenceAction::Export(args) } => evidence::export(context, &args, ui),
         Command::Seal(args) => messages::seal(context, &args, ui),
         Command::Open(args) => messages::open(context, &args, ui),
         Command::Status => status::status(context, ui),

@@ -11,8 +11,8 @@ use hyper_util::rt::TokioIo;
 
 use super::protocol::{Bytes, Reply, Request};
 use super::socket_of;
-use crate::cli::{Cli, Command, PeerAction};
-use crate::commands::cards;
+use crate::cli::{Cli, Command, EvidenceAction, PeerAction};
+use crate::commands::{cards, evidence};
 use crate::error::Error;
 use crate::ui::Ui;
 use crate::{files, unlock};
@@ -38,7 +38,12 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
         color: ui.in_color(),
     };
     let reply = ask(stream, &request)?;
-    ui.bytes(&reply.stdout.0)?;
+    match &cli.command {
+        Command::Evidence { action: EvidenceAction::Export(args) } if reply.code == 0 => {
+            evidence::hand_over(&reply.stdout.0, args, ui)?;
+        }
+        _ => ui.bytes(&reply.stdout.0)?,
+    }
     let _ = std::io::stderr().lock().write_all(reply.stderr.as_bytes());
     Ok(Some(reply.code))
 }
@@ -52,6 +57,8 @@ fn is_servable(command: &Command) -> bool {
         | Command::Rotate(_)
         | Command::Sync
         | Command::Show(_)
+        | Command::Trace(_)
+        | Command::Evidence { action: EvidenceAction::Export(_) }
         | Command::Seal(_)
         | Command::Open(_)
         | Command::Status => true,
@@ -73,6 +80,10 @@ fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
         Command::Peer { action: PeerAction::Import(args) } => read(&args.file, files::ROSTER),
         Command::Peer { action: PeerAction::Introduce(args) } => match cards::file_beside(&args.whom) {
             Some(path) => read(path, files::CARD),
+            None => Ok(None),
+        },
+        Command::Evidence { action: EvidenceAction::Export(args) } => match &args.join {
+            Some(path) => read(path, keyway_evidence::MOST_BYTES),
             None => Ok(None),
         },
         _ => Ok(None),

@@ -12,9 +12,23 @@ use crate::stage::{KEYWAY, Stage, output_of};
 #[test]
 fn help_is_one_text_however_it_is_asked_for() {
     let stage = Stage::new();
-    for command in
-        ["init", "card", "peer", "peer add", "fund", "offer", "sync", "keys", "show", "seal", "open", "demo"]
-    {
+    for command in [
+        "init",
+        "card",
+        "trace",
+        "evidence",
+        "evidence verify",
+        "peer",
+        "peer add",
+        "fund",
+        "offer",
+        "sync",
+        "keys",
+        "show",
+        "seal",
+        "open",
+        "demo",
+    ] {
         let long = stage.ok(&format!("{command} --help"));
         assert_eq!(stage.ok(&format!("help {command}")), long, "{command}");
         assert!(long.contains("Example:") && long.contains("Usage: keyway"), "{long}");
@@ -99,8 +113,10 @@ fn every_command_has_a_manual_page() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let names = "card completions config config-check config-sample cost demo enforce fund help init keys man mine offer open peer peer-add \
-                 peer-import peer-introduce peer-list peer-remove peer-revoke rotate script script-asm script-disasm script-run seal serve show status sync";
+    let names = "card completions config config-check config-sample cost demo enforce evidence evidence-export \
+                 evidence-open evidence-show evidence-verify fund help init keys man mine offer open peer \
+                 peer-add peer-import peer-introduce peer-list peer-remove peer-revoke rotate script script-asm \
+                 script-disasm script-run seal serve show status sync trace";
     let expected = names.split(' ').map(|name| format!("keyway-{name}.1")).chain(["keyway.1".to_owned()]);
     assert_eq!(pages, expected.collect());
     for page in &pages {

@@ -23,6 +23,7 @@ mod door;
 mod endless;
 #[cfg(feature = "exponent")]
 mod enforcing;
+mod evidence;
 mod fleet;
 mod help;
 mod killed;

@@ -84,6 +84,11 @@ impl Party {
             .collect())
     }
 
+    /// The height from which on this home followed the chain.
+    pub fn birthday_height(&self) -> Height {
+        self.history.first().map_or(Height::GENESIS, |block| block.at.height)
+    }
+
     fn has_revoked(&self, traced: &Traced) -> bool {
         let (author, recipient) = (traced.seen.author(), traced.seen.recipient());
         let peer = if author == self.key() { recipient } else { author };

@@ -283,3 +283,74 @@ fn a_changed_byte_of_the_file_is_found_by_its_checksum() {
         assert!(matches!(error, Malformed::Checksum | Malformed::Foreign), "byte {at}: {error:?}");
     }
 }
+
+/// The file with another checksum: what whoever changes it on purpose gives.
+fn resummed(mut bytes: Vec<u8>) -> Vec<u8> {
+    use bitcoin::hashes::{Hash, sha256};
+    let end = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    bytes.truncate(end);
+    let sum = sha256::Hash::hash(&bytes).to_byte_array();
+    let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.extend_from_slice(format!("{{\"sha256\":\"{hex}\"}}\n").as_bytes());
+    bytes
+}
+
+/// Other digits for digits, so that most changes are still well written, and other bytes for the rest.
+fn changes(byte: u8) -> Vec<u8> {
+    const DIGITS: &[u8] = b"0123456789abcdef";
+    match DIGITS.iter().position(|digit| *digit == byte) {
+        Some(at) => [1, 8, 15].map(|by| DIGITS[(at + by) % 16]).to_vec(),
+        None => vec![byte ^ 1, byte ^ 0x20],
+    }
+}
+
+fn hold_out(evidence: &Evidence, height: Height) {
+    let trust = Trust::Block { hash: evidence.last_block().unwrap(), height: Some(height) };
+    let bytes = evidence.to_bytes();
+    let said = |evidence: &Evidence| {
+        let statement = evidence.verify(&trust, ONE).ok()?;
+        Some((statement.proven(), statement.not_proven()))
+    };
+    let honest = said(evidence).unwrap();
+    let sum = bytes.len() - r#"{"sha256":""}"#.len() - 64 - 1;
+    let (mut parsed, mut tried) = (0, 0);
+    for at in 0..sum {
+        for other in changes(bytes[at]) {
+            let mut changed = bytes.clone();
+            changed[at] = other;
+            tried += 1;
+            let Ok(read) = Evidence::from_bytes(&resummed(changed)) else { continue };
+            parsed += 1;
+            let found = said(&read);
+            assert!(found.is_none_or(|found| found == honest), "byte {at}, {} to {}", bytes[at], other);
+        }
+    }
+    assert!(parsed > tried / 2, "of {tried} changes only {parsed} were read at all: the form found the rest");
+}
+
+#[test]
+fn every_changed_byte_is_refused_or_leaves_the_statement_as_it_is() {
+    let (world, id) = agreed(&request(PRICE));
+    let evidence = plain(&world, &world.car, id);
+    hold_out(&evidence, evidence.headers.last());
+}
+
+#[test]
+fn every_changed_byte_of_what_is_disclosed_is_refused_too() {
+    let mut world = World::new();
+    world.ledger.relay_data(83).unwrap();
+    let id = world.car.offer(&world.ledger, &over(Carrier::Static, Suite::X25519)).unwrap().id;
+    for _ in 0..6 {
+        world.mine_and_sync(1);
+    }
+    let here = world.car.tip().height;
+    let sessions = vec![(here, Role::Responder)];
+    let request =
+        EvidenceRequest { contents: true, fingerprint: true, sessions, ..EvidenceRequest::default() };
+    let car = export(&world, &world.car, id, &request);
+    let joined = EvidenceRequest { join: Some(car), ..request };
+    let evidence = export(&world, &world.charger, id, &joined);
+    let said = checked(&evidence).unwrap();
+    assert!(said.tag && said.sessions.len() == 2 && said.commit.is_some());
+    hold_out(&evidence, evidence.headers.last());
+}
