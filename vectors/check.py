@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import evidence
 import keyway
 import op_exponent
 import primitives
@@ -506,6 +507,39 @@ def check_script(case):
     case.compare(budget=spending.budget, error=spending.outcome())
 
 
+# ------------------------------------------------------------------ evidence.json
+
+TRUE_FILES = {}
+
+
+def check_evidence(case):
+    lines = TRUE_FILES[case["id"]] = case["lines"]
+    said = evidence.Check(evidence.read("".join(line + "\n" for line in lines))).statement(1)
+    for part, placed in (("offer", said.offer), ("answer", said.answer)):
+        if placed is None:
+            case.compare(**{part: None})
+        else:
+            case[part].compare(**placed._asdict())
+    case.compare(
+        negotiation_id=said.id, initiator=said.names[0], responder=said.names[1], price=said.seen.price,
+        carrier=said.seen.carrier, offer_commit=said.commit, transcript=said.transcript, tag_proven=int(said.tag),
+        initiator_says=said.words.get("initiator"), responder_says=said.words.get("responder"),
+        sessions=[key.hex() for key in said.sessions], depth=said.depth, suites=said.seen.suites,
+    )  # fmt: skip
+
+
+def check_forged_evidence(case):
+    lines = list(TRUE_FILES[case["of"]])[:-1]
+    for edit in case["edits"]:
+        if "with" in edit.entries:
+            lines[edit["line"] - 1] = edit["with"]
+        else:
+            at = edit["line"] - 1
+            lines[at : at + edit["instead_of"]] = edit["lines"]
+    entries = evidence.read(evidence.with_checksum(lines))
+    case.compare_outcome(lambda: evidence.Check(entries).statement(case["depth"]))
+
+
 # ------------------------------------------------------------------ all files
 
 
@@ -537,6 +571,7 @@ FILES = {
     },
     "beside.json": {"cases": lambda case: BesidePayment(case).check()},
     "envelopes.json": {"written": check_written_envelope, "reading": check_shown_envelope},
+    "evidence.json": {"valid": check_evidence, "refused": check_forged_evidence},
     "runs.json": {"cases": lambda case: WholeRun(case).check()},
     "op_exponent.json": {"operations": check_operation, "scripts": check_script},
 }

@@ -5,6 +5,7 @@ pub mod beside;
 pub mod card_text;
 #[path = "../../protocol/tests/all/common.rs"]
 pub mod common;
+pub mod evidence;
 pub mod hearsay;
 pub mod ledger_bytes;
 pub mod letter;

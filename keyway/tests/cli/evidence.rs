@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use keyway_ledger::testnode::Kind;
 use snapbox::str;
 
 use crate::stage::{Run, Stage};
+use crate::town::Town;
 
 #[track_caller]
 fn shows(run: Run, expected: impl snapbox::IntoData) {
@@ -50,7 +52,7 @@ fn a_party_reads_its_own_trace_with_what_only_it_knows_apart() {
 fn a_stranger_with_two_cards_sees_what_the_parties_did_and_not_what_they_know() {
     let stage = with_an_auditor();
     let own = stage.json("--home car trace")["negotiations"][0].clone();
-    let key = stage.json("--home car status")["key"].as_str().unwrap().to_owned();
+    let key = stage.json("--home car card")["key"].as_str().unwrap().to_owned();
     let seen = stage.json("--home auditor trace car.card charger.card");
     assert_eq!((seen["scanned"].as_bool(), seen["unreadable"].as_u64()), (Some(true), Some(0)));
     let seen = &seen["negotiations"][0];
@@ -179,4 +181,41 @@ fn both_sides_disclose_in_turn_and_a_session_key_opens_one_blocks_messages() {
     let twice = stage.run("--home charger evidence export car -o both.evidence");
     assert!(twice.explained(1).contains("exists already"));
     assert_eq!(stage.run("--home charger evidence export car --disclose mk").code(), Some(2));
+}
+
+/// Over real nodes, litecoind's scrypt included: neither has an index, and both homes are served.
+#[test]
+fn beside_a_node_served_homes_export_and_a_third_party_verifies_by_that_node() {
+    for town in Kind::ALL.into_iter().filter_map(Town::start) {
+        town.settle();
+        town.stage.ok("--home car offer charger --pay 2500000sat --carrier static --suite x25519");
+        for _ in 0..6 {
+            town.mine(1);
+            town.sync("car");
+            town.sync("charger");
+        }
+        assert_eq!(town.key("car")["state"], "active");
+        town.init("auditor", "").ok();
+        let _served = town.serve("car");
+        let made =
+            town.stage.json("--home car evidence export charger --disclose contents -o visit.evidence");
+        assert_eq!(made["chain"].as_str(), Some(town.node.kind().chain().name()));
+        let said = town.stage.json("--home auditor evidence verify visit.evidence --by-ledger");
+        assert_eq!(
+            (said["heights_known"].as_bool(), said["offer_laid_open"].as_bool()),
+            (Some(true), Some(true))
+        );
+        let known = town.stage.json("--home car trace")["negotiations"][0].clone();
+        let key =
+            |home: &str| town.stage.json(&format!("--home {home} card"))["key"].as_str().unwrap().to_owned();
+        let pair = format!("--home auditor trace {} {}", key("car"), key("charger"));
+        let seen = town.stage.json(&pair)["negotiations"][0].clone();
+        assert_eq!((&seen["offer"], &seen["ended"]), (&known["offer"], &known["ended"]));
+        assert!(seen["suite"].is_null() && seen["suites_by_length"] == serde_json::json!(["x25519"]));
+        // What was mined is reorganised away: the file is of a branch that nobody follows.
+        town.node.roll_back(7);
+        town.mine_empty(8);
+        let refused = town.stage.run("--home auditor evidence verify visit.evidence --by-ledger");
+        assert!(refused.explained(4).contains("OtherBranch"));
+    }
 }
