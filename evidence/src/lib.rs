@@ -22,6 +22,7 @@ mod file;
 mod headers;
 mod line;
 pub mod merkle;
+mod reading;
 mod say;
 pub mod seen;
 mod statement;
