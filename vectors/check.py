@@ -387,6 +387,18 @@ class WholeRun:
 # ------------------------------------------------------------------ beside.json
 
 
+def check_group(case):
+    def checked():
+        keyway.check_group(keyway.read_group(case.hex("p"), case.hex("g")))
+
+    case.compare_outcome(checked)
+    try:
+        group = keyway.read_group(case.hex("p"), case.hex("g"))
+        case.compare(bits=keyway.number(group.p).bit_length(), digest=keyway.group_digest(group))
+    except Refused:
+        case.compare(bits=None, digest=None)
+
+
 class BesidePayment:
     """A negotiation over the static or the dynamic carrier, each side from its own secrets."""
 
@@ -397,6 +409,30 @@ class BesidePayment:
         digests = [case[role].hex("permanent_digest") for role in ("initiator", "responder")]
         self.input0, self.anchor = case["offer"].hex("input0"), case["answer"].hex("anchor")
         self.ids = Parties(keyway.chain_id(self.chain), self.carrier, *keys, *digests, self.input0)
+        self.group, self.fields = self.read_group(case["group"])
+
+    def read_group(self, found):
+        """The group that the offer brings, checked, and g and p as the offer has them."""
+        if found is None:
+            return None, (b"", b"")
+        group = keyway.read_group(found.hex("p"), found.hex("g"))
+        keyway.check_group(group)
+        return group, keyway.group_fields(self.suite, group, found.hex("txid"))
+
+    def share_a(self, secret):
+        return keyway.share_in(self.group, secret) if self.group else keyway.share_a(self.suite, secret)
+
+    def respond(self, n, id_):
+        arguments = n, id_, self.anchor, self.ids.initiator_key
+        if self.group is None:
+            return keyway.respond(self.suite, *arguments, self.share)
+        secret = keyway.derive(n, "ffdh share", *arguments[1:], length=64)
+        return secret, self.share_a(secret), keyway.agree_in(self.group, secret, self.share)
+
+    def agree(self, secret, share):
+        if self.group is None:
+            return keyway.agree(self.suite, secret, share)
+        return keyway.agree_in(self.group, secret, share)
 
     def seed(self, party):
         seed = keyway.Seed(party["mnemonic"], self.chain)
@@ -411,15 +447,15 @@ class BesidePayment:
         secret = keyway.initiator_secret(
             self.suite, self.case["initiator"].hex("n"), keyway.negotiation_id(self.ids), self.ids.responder_key
         )
-        self.share = keyway.share_a(self.suite, secret)
+        self.share = self.share_a(secret)
         message = self.check_static(offer) if self.carrier == keyway.STATIC else self.check_dynamic(offer)
         n, id_ = self.case["responder"].hex("n"), keyway.negotiation_id(self.ids)
-        _, share, shared = keyway.respond(self.suite, n, id_, self.anchor, self.ids.initiator_key, self.share)
+        _, share, shared = self.respond(n, id_)
         bare = share if self.carrier == keyway.DYNAMIC else self.dated(answer, share)
         keys = keyway.Keys(self.transcript(message, bare), self.contribution + shared)
         answer.compare(message=bare + keys.responder_tag)
         self.check_data(answer, False, self.anchor, bare + keys.responder_tag, n)
-        if keyway.agree(self.suite, secret, share) != shared:
+        if self.agree(secret, share) != shared:
             raise Different("the initiator has another secret")
         names = "transcript master_key fingerprint initiator_tag".split()
         self.case["keys"].compare(**{name: getattr(keys, name) for name in names})
@@ -432,7 +468,7 @@ class BesidePayment:
         return keyway.message_b(share, answer["timestamp"], self.suite)
 
     def check_static(self, offer):
-        message = keyway.message_a(self.share, offer["timestamp"], self.suite)
+        message = keyway.message_a(self.share, offer["timestamp"], self.suite, *self.fields)
         nothing = "timeout prekey prekey_id payment_secret lock_script lock_output".split()
         offer.compare(message=message, **dict.fromkeys(nothing))
         self.contribution = b""
@@ -569,6 +605,7 @@ FILES = {
         "unreadable": check_unreadable_message,
         "unopened": check_unopened,
     },
+    "groups.json": {"cases": check_group},
     "beside.json": {"cases": lambda case: BesidePayment(case).check()},
     "envelopes.json": {"written": check_written_envelope, "reading": check_shown_envelope},
     "evidence.json": {"valid": check_evidence, "refused": check_forged_evidence},

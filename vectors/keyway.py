@@ -1,5 +1,6 @@
 """The Keyway protocol once more, written from docs/PROTOCOL.md alone; its section numbers head each part."""
 
+import functools
 import hashlib
 import struct
 from collections import namedtuple
@@ -430,6 +431,84 @@ SHARE_LENS = {X25519: (32, 32), X25519_MLKEM768: (1216, 1120)}
 SHARE_LENS |= {suite: (bits // 8, bits // 8) for suite, bits in FFDHE.items()}
 
 
+PUBLISHED, CUSTOM = 6, 7
+Group = namedtuple("Group", "p g")
+
+
+def number(data):
+    return int.from_bytes(data, "big")
+
+
+def read_group(p, g):
+    """6.1.1: the numbers as they are written."""
+    if len(p) > 512:
+        raise Refused("TooLarge")
+    if p[:1] == b"\0" or g[:1] == b"\0":
+        raise Refused("LeadingZeros")
+    if number(p).bit_length() < 2048:
+        raise Refused("TooSmall")
+    if not 1 <= len(g) <= len(p):
+        raise Refused("GeneratorOutOfRange")
+    return Group(p, g)
+
+
+def group_digest(group):
+    return H("group", group.p, group.g)
+
+
+@functools.lru_cache
+def check_group(group):
+    """6.1.1: whether it may be used."""
+    p, g = number(group.p), number(group.g)
+    if p % 2 == 0:
+        raise Refused("Even")
+    if not 1 <= g < p:
+        raise Refused("GeneratorOutOfRange")
+    if g in (1, p - 1):
+        raise Refused("GeneratorOfSmallOrder")
+    if p % 3 == 0:
+        raise Refused("Composite")
+    if p % 4 != 3:
+        raise Refused("NotSafe")
+    if primitives.jacobi(g, p) != 1:
+        raise Refused("GeneratorOutsideSubgroup")
+    if not primitives.is_strong_probable_prime(p, 2):
+        raise Refused("Composite")
+    q = (p - 1) // 2
+    bases = [2] + [primality_base(group.p, index) % q for index in range(64)]
+    if not all(primitives.is_strong_probable_prime(q, base) for base in bases):
+        raise Refused("NotSafe")
+    if not primitives.is_strong_lucas_probable_prime(q):
+        raise Refused("NotSafe")
+
+
+def primality_base(p, index):
+    blocks = b"".join(H("primality base", p, u8(index), u8(part)) for part in range(18))
+    return number(blocks[: len(p) + 16])
+
+
+def group_fields(suite, group, txid):
+    """g and p of messageA."""
+    if suite == CUSTOM:
+        return group.g, group.p
+    return b"", txid + group_digest(group)
+
+
+def share_in(group, secret):
+    return pow(number(group.g), number(secret), number(group.p)).to_bytes(len(group.p), "big")
+
+
+def agree_in(group, secret, theirs):
+    prime, base = number(group.p), number(theirs)
+    if not 1 < base < prime - 1:
+        raise Refused("SmallOrder")
+    if pow(base, (prime - 1) // 2, prime) != 1:
+        raise Refused("OutsideSubgroup")
+    if theirs == share_in(group, secret):
+        raise Refused("Reflected")
+    return H("ffdh shared secret", pow(base, number(secret), prime).to_bytes(len(group.p), "big"))
+
+
 def offer_bytes(form, suite, share):
     return u8(64 * form + suite) + share
 
@@ -468,7 +547,7 @@ def check_message(message, is_head, length):
 
 
 def initiator_secret(suite, n, negotiation_id, recipient):
-    if suite in FFDHE:
+    if suite in FFDHE or suite in (PUBLISHED, CUSTOM):
         return derive(n, "ffdh share", negotiation_id, b"", recipient, length=64)
     purpose = {X25519: "x25519 share", X25519_MLKEM768: "x-wing share"}[suite]
     return derive(n, purpose, negotiation_id, b"", recipient)
@@ -807,8 +886,9 @@ def read_beside(tx, amount, chain, recipient):
     return Beside(message, price, paid[1] if len(paid) > 1 else None)
 
 
-def message_a(share, timestamp, suite):
-    return u32(len(share)) + u32(0) + u32(0) + share + u32(timestamp) + u8(suite)
+def message_a(share, timestamp, suite, g=b"", p=b""):
+    lengths = u32(len(share)) + u32(len(g)) + u32(len(p))
+    return lengths + share + g + p + u32(timestamp) + u8(suite)
 
 
 def message_b(share, timestamp, suite):

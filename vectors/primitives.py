@@ -6,6 +6,7 @@ For checking vectors only: nothing here is fast, and nothing takes the same time
 import base64
 import hashlib
 import hmac
+import math
 import re
 import struct
 
@@ -416,3 +417,62 @@ def ffdhe_prime(bits):
 def ffdhe(bits, secret, base=2):
     """base^secret modulo the group's prime, as long as the prime."""
     return pow(base, int.from_bytes(secret, "big"), ffdhe_prime(bits)).to_bytes(bits // 8, "big")
+
+
+# ------------------------------------------------------------------ primes
+
+
+def jacobi(a, n):
+    """The Jacobi symbol of a over an odd n."""
+    a, symbol = a % n, 1
+    while a:
+        while a % 2 == 0:
+            a //= 2
+            symbol = -symbol if n % 8 in (3, 5) else symbol
+        symbol = -symbol if a % 4 == 3 and n % 4 == 3 else symbol
+        a, n = n % a, a
+    return symbol if n == 1 else 0
+
+
+def is_strong_probable_prime(n, base):
+    """Miller and Rabin's test of an odd n above 3."""
+    d, s = n - 1, 0
+    while d % 2 == 0:
+        d, s = d // 2, s + 1
+    x = pow(base, d, n)
+    if x in (1, n - 1):
+        return True
+    for _ in range(s - 1):
+        x = x * x % n
+        if x == n - 1:
+            return True
+    return False
+
+
+def is_strong_lucas_probable_prime(n):
+    """Selfridge's parameters: the first D of 5, -7, 9, -11, ... with (D/n) = -1, P = 1, Q = (1 - D)/4."""
+    if math.isqrt(n) ** 2 == n:
+        return False
+    d = 5
+    while jacobi(d, n) != -1:
+        if jacobi(d, n) == 0 and abs(d) % n:
+            return False
+        d = -d - 2 if d > 0 else -d + 2
+    p, q = 1, (1 - d) // 4
+    rest, s = n + 1, 0
+    while rest % 2 == 0:
+        rest, s = rest // 2, s + 1
+    u, v, q_power = 1, p, q % n
+    for bit in bin(rest)[3:]:
+        u, v, q_power = u * v % n, (v * v - 2 * q_power) % n, q_power * q_power % n
+        if bit == "1":
+            u, v = p * u + v, d * u + p * v
+            u, v = ((x + n * (x % 2)) // 2 % n for x in (u, v))
+            q_power = q_power * q % n
+    if u == 0 or v == 0:
+        return True
+    for _ in range(s - 1):
+        v, q_power = (v * v - 2 * q_power) % n, q_power * q_power % n
+        if v == 0:
+            return True
+    return False

@@ -7,6 +7,8 @@ pub mod card_text;
 pub mod common;
 pub mod evidence;
 pub mod hearsay;
+#[path = "../../protocol/tests/support/groups.rs"]
+pub mod fixtures;
 pub mod ledger_bytes;
 pub mod letter;
 pub mod message_bytes;

@@ -3,15 +3,16 @@
 //! Input: kind (u8). Of an even kind the rest is the offer that the charger found, of an odd one the answer that the car
 //! found to its own offer of the answer's suite; half of it, modulo 3, is the carrier.
 
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, Txid};
 use keyway_chain::Height;
 use keyway_protocol::identity::NegotiationSecret;
-use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer, Refusal, Terms};
+use keyway_protocol::message::{Answer, AnswerForm, Brought, Carrier, Offer, Refusal, Terms};
 use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
 use keyway_protocol::prekey::{FirstSecret, PrekeySecret};
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{Numbers, Published, Suite};
 
 use crate::common::{car, charger, coin, secret};
+use crate::fixtures::{MODP2048, numbers};
 
 /// Reads these bytes and holds both sides to their promises.
 pub fn message_bytes(data: &[u8]) {
@@ -25,12 +26,12 @@ pub fn message_bytes(data: &[u8]) {
 
 /// The car's own offer in amounts.
 pub fn offer(suite: Suite, form: AnswerForm) -> Offer {
-    draft(suite, &Terms::Value(form)).offer().clone()
+    draft(suite, &Terms::Value(form), &Brought::Nothing).offer().clone()
 }
 
 /// The car's own offer over a carrier.
 pub fn offer_over(suite: Suite, carrier: Carrier) -> Offer {
-    draft(suite, &terms(carrier)).offer().clone()
+    draft(suite, &terms(carrier), &published(suite)).offer().clone()
 }
 
 /// The charger's answer.
@@ -39,6 +40,9 @@ pub fn answer(offer: Offer) -> Result<(Answer, Agreed), Refusal> {
     if offer.carrier() == Carrier::Dynamic {
         let direction = context().letter(Role::Initiator, coin(1));
         received = received.with_first(FirstSecret::receive(&direction, &offer, &prekeys())?);
+    }
+    if let Brought::Published(_) = offer.group() {
+        received = received.with_published(known());
     }
     received.answer(&NegotiationSecret::from_secret(secret(2)))
 }
@@ -55,8 +59,8 @@ fn read_offer(carrier: Carrier, bytes: &[u8]) {
         Err(refused) => return assert!(!refused.to_string().is_empty()),
     };
     assert_eq!(Answer::from_bytes(carrier, &answer.to_bytes()), Ok(answer.clone()));
-    let own = draft(found.suite(), found.terms()).offer().clone();
-    match handle(found.terms(), &answer) {
+    let own = draft(found.suite(), found.terms(), found.group()).offer().clone();
+    match handle(found.terms(), found.group(), &answer) {
         Ok(ours) => assert!(found == own && ours.fingerprint() == theirs.fingerprint()),
         Err(refused) => assert!(found != own && refused == Refusal::WrongTag),
     }
@@ -69,7 +73,7 @@ fn read_answer(carrier: Carrier, bytes: &[u8]) {
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     assert_eq!(found.to_bytes(), bytes);
-    match handle(&terms(carrier), &found) {
+    match handle(&terms(carrier), &published(found.suite()), &found) {
         Ok(_) => assert_eq!(found, answer(offer_over(found.suite(), carrier)).unwrap().0),
         Err(refused) => assert!(!refused.to_string().is_empty()),
     }
@@ -83,11 +87,39 @@ fn terms(carrier: Carrier) -> Terms {
     }
 }
 
-fn handle(terms: &Terms, answer: &Answer) -> Result<Agreed, Refusal> {
-    draft(answer.suite(), terms).mined(anchor().txid).handle(answer, &car_secret())
+fn handle(terms: &Terms, group: &Brought, answer: &Answer) -> Result<Agreed, Refusal> {
+    draft(answer.suite(), terms, group).mined(anchor().txid).handle(answer, &car_secret())
 }
 
-fn draft(suite: Suite, terms: &Terms) -> Draft {
+/// The group that the car's own offers of a suite bring: always the same numbers.
+fn published(suite: Suite) -> Brought {
+    let (numbers, txid) = (known(), coin(8).txid);
+    match suite {
+        Suite::FfdhPublished => Brought::Published(Published { txid, digest: numbers.digest() }),
+        Suite::FfdhCustom => Brought::Numbers(numbers),
+        _ => Brought::Nothing,
+    }
+}
+
+fn known() -> Numbers {
+    numbers(MODP2048, 2)
+}
+
+/// Where a group is asked for, it was found sound before.
+fn draft(suite: Suite, terms: &Terms, group: &Brought) -> Draft {
+    let in_group = |numbers: &Numbers, txid: Option<Txid>, timestamp: u32| {
+        Draft::in_group(context(), numbers.check(suite).unwrap(), txid, timestamp, &car_secret())
+    };
+    match (terms, group) {
+        (Terms::Static { timestamp }, Brought::Numbers(numbers)) => in_group(numbers, None, *timestamp),
+        (Terms::Static { timestamp }, Brought::Published(named)) => {
+            in_group(&known(), Some(named.txid), *timestamp)
+        }
+        _ => groupless(suite, terms),
+    }
+}
+
+fn groupless(suite: Suite, terms: &Terms) -> Draft {
     match terms {
         Terms::Value(form) => Draft::new(context(), suite, *form, &car_secret()),
         Terms::Static { timestamp } => Draft::dated(context(), suite, *timestamp, &car_secret()),

@@ -227,6 +227,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file that holds no group.
+    #[error("{} holds no group\n{why}\ngive a file with a line `p = HEX` and a line `g = HEX`, as `keyway params generate` writes it", path.display())]
+    NoGroup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// More in a file than can be meant.
     #[error("{} is too long\nmore than {} bytes are not read here\ngive the right file", path.display(), grouped(*most))]
     TooLong {
@@ -336,9 +344,11 @@ impl Error {
             | Self::NoSuchInput { .. }
             | Self::UnlockNotPushes
             | Self::NothingToRun => Kind::Usage,
-            Self::NoHelp(..) | Self::NeitherCardNorFile(_) | Self::NoLedgerFor(_) | Self::RevealAsJson => {
-                Kind::Usage
-            }
+            Self::NoHelp(..)
+            | Self::NeitherCardNorFile(_)
+            | Self::NoLedgerFor(_)
+            | Self::NoGroup { .. }
+            | Self::RevealAsJson => Kind::Usage,
             _ => Kind::Failed,
         }
     }

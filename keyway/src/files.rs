@@ -15,6 +15,8 @@ pub const SECRET: usize = 64 << 10;
 pub const TRANSACTION: usize = 8 << 20;
 /// The most bytes of a card's text: those of the largest card in base64url, and white space.
 pub const CARD: usize = 128 << 10;
+/// The most bytes of a group's text: two numbers of 4,096 bits, and what is said of them.
+pub const GROUP: usize = 16 << 10;
 /// The most bytes of a roster.
 pub const ROSTER: usize = keyway_node::MOST_ROSTER_BYTES as usize;
 /// The most bytes of a message to be sealed: they are held in memory.
@@ -56,13 +58,25 @@ pub fn first_line(path: &Path) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
+/// Makes a new file.
+///
+/// # Errors
+/// [`Error::Exists`], [`Error::Write`].
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_with(path, bytes, 0o666)
+}
+
 /// Makes a new file that only its owner can read.
 ///
 /// # Errors
 /// [`Error::Exists`], [`Error::Write`].
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_with(path, bytes, 0o600)
+}
+
+fn write_with(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let write = |source| Error::Write { path: path.to_owned(), source };
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let mut file = file.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
         _ => write(source),

@@ -23,6 +23,17 @@ pub fn bar(ui: &Ui, what: &'static str, unit: &str, total: u64) -> Bar {
     Bar(bar)
 }
 
+/// How far a search has come that ends by chance: after `expected` draws on average.
+pub fn draws(ui: &Ui, expected: u64) -> Bar {
+    let bar = ProgressBar::with_draw_target(None, target(ui));
+    let template =
+        format!("  {{spinner}} {{pos}} draws of about {expected}, {{per_sec}}, {{elapsed}} so far");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    Bar(bar)
+}
+
 /// A bar that leaves no trace.
 #[derive(Debug)]
 pub struct Bar(ProgressBar);

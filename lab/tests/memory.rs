@@ -128,6 +128,7 @@ fn of_erased_secrets_nothing_is_left_in_the_memory_of_the_process() {
         form: AnswerForm::Sequences,
         force: false,
         timeout: None,
+        group: None,
     };
     let sent = car.party.offer(&car.link, &request).unwrap();
     blocks(&mut car, &mut charger, 5);

@@ -72,6 +72,7 @@ fn a_home_its_errors_and_its_events_print_no_secret() {
         form: AnswerForm::Sequences,
         force: false,
         timeout: None,
+        group: None,
     };
     let mut printed = Printed::default();
     sim.broadcast(&room.people.funding(&sim, &[0], 5).unwrap()).unwrap();

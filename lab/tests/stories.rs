@@ -52,6 +52,7 @@ impl<'r> Car<'r> {
             form: AnswerForm::Sequences,
             force: false,
             timeout: None,
+            group: None,
         };
         self.party.offer(&self.link, &request).map(drop)
     }

@@ -14,7 +14,7 @@ use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::ratchet::NoSession;
 use keyway_protocol::sealing::{OpenError, SealError, SealedError};
 use keyway_protocol::state::State;
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{BadGroup, Suite};
 use thiserror::Error;
 
 use crate::party::EvidenceError;
@@ -235,6 +235,41 @@ pub enum NodeError {
         /// The suite asked for.
         suite: Suite,
     },
+    /// A suite that brings its group, without one.
+    #[error(
+        "{suite} needs a group, and none was given\nits modulus and generator come from a file, or from a transaction that published them\n{}", group_advice(*suite)
+    )]
+    GroupMissing {
+        /// The suite asked for.
+        suite: Suite,
+    },
+    /// A group for a suite that has its own.
+    #[error(
+        "{suite} has a group of its own\nanother one was given with it\nleave that out, or use --suite ffdh-custom"
+    )]
+    GroupNotWanted {
+        /// The suite asked for.
+        suite: Suite,
+    },
+    /// The group must not be used.
+    #[error("the group must not be used\n{0}\nmake one with `keyway params generate`, or use another suite")]
+    BadGroup(#[from] BadGroup),
+    /// A suite that brings its group, over a carrier that has no place for it.
+    #[error(
+        "{suite} rides over the static carrier alone\n{}\nuse --carrier static, or another suite", no_place(*carrier, *bytes, *price, *outputs)
+    )]
+    NoPlaceForGroup {
+        /// The suite asked for.
+        suite: Suite,
+        /// The carrier asked for.
+        carrier: Carrier,
+        /// Bytes of the offer with its group.
+        bytes: usize,
+        /// The least price that would carry them in amounts.
+        price: Amount,
+        /// Outputs at that price.
+        outputs: usize,
+    },
     /// The payment could go back before the answer is mined.
     #[error(
         "there is too little time left to answer\nthe payment can go back after block {timeout}, this is block {tip}, and the answer needs {margin} blocks to be safe\nask the peer for a new offer with a longer timeout"
@@ -419,6 +454,10 @@ impl NodeError {
             | Self::TooLargeForValue { .. }
             | Self::NoPrekey { .. }
             | Self::NotEnforced { .. }
+            | Self::GroupMissing { .. }
+            | Self::GroupNotWanted { .. }
+            | Self::BadGroup(_)
+            | Self::NoPlaceForGroup { .. }
             | Self::TooLate { .. }
             | Self::Timeout { .. }
             | Self::BadPeerKey { .. }
@@ -500,6 +539,24 @@ fn standing_advice(name: &Name, standing: &Standing) -> String {
             format!("it was revoked here\n`keyway peer revoke --undo {name}` takes that back")
         }
         _ => "its introduction is over or withdrawn, or introductions.accept_by no longer names who made it\nask its introducer for a new one, or take its card by hand: `keyway peer add`".to_owned(),
+    }
+}
+
+fn group_advice(suite: Suite) -> &'static str {
+    match suite {
+        Suite::FfdhPublished => "say which with --published TXID: `keyway params list` shows them",
+        _ => "give it with --params FILE: `keyway params generate` makes one",
+    }
+}
+
+fn no_place(carrier: Carrier, bytes: usize, price: Amount, outputs: usize) -> String {
+    let price = sat(price);
+    match carrier {
+        Carrier::Value => format!(
+            "with its group the offer has {bytes} bytes: in amounts they would take a price of at least {price} in {outputs} outputs"
+        ),
+        _ => "an offer over the dynamic carrier is made to a prekey, which stands on a card before the group is known"
+            .to_owned(),
     }
 }
 

@@ -38,5 +38,5 @@ pub use party::{
 pub use peers::Standing;
 pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};
 pub use service::{Notice, Service, Signal, Stop, watch_tip};
-pub use store::Unlock;
+pub use store::{Chosen, Unlock};
 pub use wallet::{Balance, IDENTITY_COINS};

@@ -66,7 +66,7 @@ impl Prekeys {
 
 impl Generation {
     fn new(index: u32, last_height: Height, secret: PrekeySecret) -> Self {
-        let ids = Suite::ALL.into_iter().map(|suite| (suite, OnceCell::new())).collect();
+        let ids = Suite::USUAL.into_iter().map(|suite| (suite, OnceCell::new())).collect();
         Self { index, last_height, secret, ids }
     }
 

@@ -25,10 +25,12 @@ use crate::encode::outpoint_bytes;
 use crate::identity::{Binding, NegotiationSecret, PartyKey, PartyRef};
 use crate::kdf::{expand, extract, hash, mac};
 use crate::letter::{self, BadSealingKey, Direction};
-use crate::message::{Answer, AnswerForm, AnswerTerms, Carrier, Offer, Refusal, Tag, Terms, without_tag};
+use crate::message::{
+    Answer, AnswerForm, AnswerTerms, Brought, Carrier, Offer, Refusal, Tag, Terms, without_tag,
+};
 use crate::prekey::{FirstSecret, PrekeyId};
 use crate::secret::Secret;
-use crate::suite::{BadShare, ShareSecret, Suite, respond};
+use crate::suite::{BadGroup, BadShare, Group, Numbers, Published, ShareSecret, Suite, respond};
 
 /// Names a negotiation, whatever version of its offer is mined (PROTOCOL.md 9.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,6 +160,7 @@ pub struct Draft {
     context: Context,
     offer: Offer,
     first: Option<FirstSecret>,
+    group: Option<Group>,
 }
 
 impl Draft {
@@ -171,10 +174,31 @@ impl Draft {
         Self::with_terms(context, suite, Terms::Static { timestamp }, secret)
     }
 
+    /// The same in a group that the offer brings, or names by the transaction that published it.
+    pub fn in_group(
+        context: Context,
+        group: Group,
+        published: Option<Txid>,
+        timestamp: u32,
+        secret: &NegotiationSecret,
+    ) -> Self {
+        let (suite, numbers) = (group.suite(), group.numbers());
+        let brought = match published {
+            Some(txid) => Brought::Published(Published { txid, digest: numbers.digest() }),
+            None => Brought::Numbers(numbers),
+        };
+        let context = Context { carrier: Carrier::Static, ..context };
+        let share = ShareSecret::derive(suite, Some(&group), secret, &initiator_binding(&context)).public();
+        let offer = Offer::new(suite, Terms::Static { timestamp }, share).bringing(brought);
+        Self { context, offer, first: None, group: Some(group) }
+    }
+
+    /// Of a suite that brings its group the share is empty, and nobody takes the offer: that is for
+    /// [`Draft::in_group`].
     fn with_terms(context: Context, suite: Suite, terms: Terms, secret: &NegotiationSecret) -> Self {
-        let share = ShareSecret::derive(suite, secret, &initiator_binding(&context)).public();
+        let share = ShareSecret::derive(suite, None, secret, &initiator_binding(&context)).public();
         let context = Context { carrier: terms.carrier(), ..context };
-        Self { context, offer: Offer::new(suite, terms, share), first: None }
+        Self { context, offer: Offer::new(suite, terms, share), first: None, group: None }
     }
 
     /// An offer to a prekey of the responder for that suite, whose payment can go back after `timeout`.
@@ -190,11 +214,12 @@ impl Draft {
     ) -> Result<Self, BadShare> {
         let context = Context { carrier: Carrier::Dynamic, ..context };
         let binding = initiator_binding(&context);
-        let own = ShareSecret::derive(suite, secret, &binding);
+        let own = ShareSecret::derive(suite, None, secret, &binding);
         let direction = context.letter(Role::Initiator, context.input0);
         let (first, ciphertext) = FirstSecret::send(&direction, suite, prekey, &own, secret, &binding)?;
         let terms = Terms::Dynamic { prekey: PrekeyId::of(suite.number(), prekey), timeout, ciphertext };
-        Ok(Self { context, offer: Offer::new(suite, terms, own.public()), first: Some(first) })
+        let offer = Offer::new(suite, terms, own.public());
+        Ok(Self { context, offer, first: Some(first), group: None })
     }
 
     /// The message.
@@ -229,7 +254,8 @@ impl Draft {
 
     /// The offer is in the chain, in this transaction: its last version.
     pub fn mined(self, offer_txid: Txid) -> AwaitAnswer {
-        AwaitAnswer { context: self.context, offer: self.offer, first: self.first, offer_txid }
+        let Self { context, offer, first, group } = self;
+        AwaitAnswer { context, offer, first, group, offer_txid }
     }
 }
 
@@ -239,6 +265,7 @@ pub struct AwaitAnswer {
     context: Context,
     offer: Offer,
     first: Option<FirstSecret>,
+    group: Option<Group>,
     offer_txid: Txid,
 }
 
@@ -254,7 +281,8 @@ impl AwaitAnswer {
                 crate::message::BadMessage::OtherSuite { expected: suite, found: answer.suite() }.into()
             );
         }
-        let mine = ShareSecret::derive(suite, secret, &initiator_binding(&self.context));
+        let binding = initiator_binding(&self.context);
+        let mine = ShareSecret::derive(suite, self.group.as_ref(), secret, &binding);
         let shared = joined(self.first.as_ref(), &mine.agree(answer.share())?);
         let transcript = self.context.transcript(&self.offer, self.offer_txid, &answer.without_tag());
         let agreed = Agreed::new(self.context.id(), Role::Initiator, transcript, &shared);
@@ -286,6 +314,7 @@ pub struct Received {
     offer: Offer,
     anchor: OutPoint,
     first: Option<FirstSecret>,
+    published: Option<Numbers>,
     timestamp: u32,
 }
 
@@ -293,12 +322,17 @@ impl Received {
     /// `anchor` is the offer's first output to the responder; its txid is the offer's.
     pub fn new(context: Context, offer: Offer, anchor: OutPoint) -> Self {
         let context = Context { carrier: offer.carrier(), ..context };
-        Self { context, offer, anchor, first: None, timestamp: 0 }
+        Self { context, offer, anchor, first: None, published: None, timestamp: 0 }
     }
 
     /// With the first secret, which an offer to a prekey needs.
     pub fn with_first(self, first: FirstSecret) -> Self {
         Self { first: Some(first), ..self }
+    }
+
+    /// With the numbers that the chain has published, which an offer that names their transaction needs.
+    pub fn with_published(self, numbers: Numbers) -> Self {
+        Self { published: Some(numbers), ..self }
     }
 
     /// With the nLockTime of the answer's transaction, which an answer over the static carrier repeats.
@@ -309,14 +343,15 @@ impl Received {
     /// Agrees. The same secret gives the same answer again.
     ///
     /// # Errors
-    /// [`Refusal::Share`]: the offer's share must not be used. [`Refusal::NoFirstSecret`]: the offer was made to a
-    /// prekey, and no first secret was given.
+    /// [`Refusal::Group`], [`Refusal::Share`]: what the offer brings must not be used. [`Refusal::NoFirstSecret`]: the
+    /// offer was made to a prekey, and no first secret was given.
     pub fn answer(self, secret: &NegotiationSecret) -> Result<(Answer, Agreed), Refusal> {
         if (self.offer.carrier() == Carrier::Dynamic) != self.first.is_some() {
             return Err(Refusal::NoFirstSecret);
         }
         let (suite, terms) = (self.offer.suite(), self.terms());
-        let (share, fresh) = respond(suite, secret, &self.binding(), self.offer.share())?;
+        let group = self.group()?;
+        let (share, fresh) = respond(suite, group.as_ref(), secret, &self.binding(), self.offer.share())?;
         let shared = joined(self.first.as_ref(), &fresh);
         let without_tag = without_tag(suite, terms, &share);
         let transcript = self.context.transcript(&self.offer, self.anchor.txid, &without_tag);
@@ -350,6 +385,19 @@ impl Received {
     ) -> Secret {
         let direction = context.letter(Role::Responder, anchor);
         letter::ephemeral(&direction, &answer.to_bytes(), secret, &responder_binding(context, anchor))
+    }
+
+    /// The group that the offer brings, found sound before anything secret meets it.
+    fn group(&self) -> Result<Option<Group>, Refusal> {
+        let suite = self.offer.suite();
+        let numbers = match (self.offer.group(), &self.published) {
+            (Brought::Nothing, _) => return Ok(None),
+            (Brought::Numbers(numbers), _) => numbers,
+            (Brought::Published(named), Some(numbers)) if numbers.digest() == named.digest => numbers,
+            (Brought::Published(_), Some(_)) => return Err(BadGroup::NotThose.into()),
+            (Brought::Published(_), None) => return Err(BadShare::NoGroup(suite).into()),
+        };
+        Ok(Some(numbers.check(suite)?))
     }
 
     fn binding(&self) -> Binding {

@@ -1,5 +1,6 @@
 //! `vectors/beside.json`: whole negotiations over the static and the dynamic carrier, with every value between.
 
+use bitcoin::hashes::Hash;
 use bitcoin::{Amount, OutPoint};
 use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_carriers::script::{data, envelope};
@@ -8,9 +9,10 @@ use keyway_protocol::message::{Answer, Carrier, Offer};
 use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
 use keyway_protocol::outpoint_bytes;
 use keyway_protocol::prekey::{FirstSecret, PrekeyId};
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{Numbers, Suite};
 
 use crate::file;
+use crate::fixtures::{MODP2048, numbers};
 use crate::json::{Json, hex, object};
 use crate::party::{Party, coin};
 
@@ -23,15 +25,23 @@ const TIMEOUT: Height = Height::new(840_144);
 #[test]
 fn the_vectors_of_messages_beside_payments_are_what_the_code_gives() {
     let mut cases = Vec::new();
-    for suite in Suite::ALL {
+    for suite in Suite::USUAL {
         cases.push(Two::new("bitcoin", Carrier::Static, suite).case());
     }
     for suite in Suite::WITH_PREKEYS.into_iter().chain(Suite::FFDHE) {
         cases.push(Two::new("bitcoin", Carrier::Dynamic, suite).case());
     }
+    for suite in [Suite::FfdhPublished, Suite::FfdhCustom] {
+        cases.push(Two::new("bitcoin", Carrier::Static, suite).case());
+    }
     cases.push(Two::new("litecoin", Carrier::Static, Suite::X25519).case());
     cases.push(Two::new("litecoin", Carrier::Dynamic, Suite::X25519).case());
     file::check("beside.json", &object! { "cases": cases });
+}
+
+/// RFC 3526's of 2,048 bits, with another generator than there.
+fn group() -> Numbers {
+    numbers(MODP2048, 4)
 }
 
 struct Two {
@@ -70,6 +80,7 @@ impl Two {
             "chain": self.chain.name(),
             "carrier": u32::from(carrier.number()),
             "suite": u32::from(self.suite.number()),
+            "group": self.suite.brings_group().then(|| self.group_json()),
             "initiator": party(&self.initiator),
             "responder": party(&self.responder),
             "offer": offer,
@@ -85,13 +96,20 @@ impl Two {
                 let prekey = self.responder.prekeys.public(self.suite);
                 Draft::to_prekey(self.context, self.suite, &prekey, TIMEOUT, n).unwrap()
             }
+            _ if self.suite.brings_group() => {
+                let group = group().check(self.suite).unwrap();
+                let published = (self.suite == Suite::FfdhPublished).then(|| coin(0x55).txid);
+                Draft::in_group(self.context, group, published, OFFERED_AT, n)
+            }
             _ => Draft::dated(self.context, self.suite, OFFERED_AT, n),
         }
     }
 
     fn received(&self, offer: Offer) -> Received {
         let first = self.first(&offer);
+        let published = self.suite == Suite::FfdhPublished;
         let received = Received::new(self.context, offer, self.anchor).at(ANSWERED_AT);
+        let received = if published { received.with_published(group()) } else { received };
         first.into_iter().fold(received, Received::with_first)
     }
 
@@ -125,6 +143,15 @@ impl Two {
             "payment_secret": first.as_ref().map(|first| hex(first.payment_secret().expose())),
             "lock_script": lock.as_ref().map(|lock| hex(lock.script().as_bytes())),
             "lock_output": lock.as_ref().map(|lock| hex(lock.output(Amount::ZERO).script_pubkey.as_bytes())),
+        }
+    }
+
+    fn group_json(&self) -> Json {
+        let published = self.suite == Suite::FfdhPublished;
+        object! {
+            "p": hex(group().modulus()),
+            "g": hex(group().generator()),
+            "txid": published.then(|| hex(coin(0x55).txid.as_byte_array())),
         }
     }
 

@@ -9,6 +9,8 @@ mod beside;
 mod envelopes;
 #[path = "../../../protocol/tests/support/file.rs"]
 mod file;
+#[path = "../../../protocol/tests/support/groups.rs"]
+mod fixtures;
 #[path = "../../../protocol/tests/support/json.rs"]
 mod json;
 #[path = "../../../protocol/tests/support/kdf.rs"]

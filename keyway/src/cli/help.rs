@@ -345,5 +345,24 @@ Example:
   keyway --home car offer charger --pay 0.0025btc
 ";
 
+/// `keyway help suites`
+const SUITES: &str = "\
+Suites, and what they rest on
+
+  x25519            the curve of RFC 7748: short enough for every carrier
+  x25519-mlkem768   X-Wing: a quantum computer of later does not open it either
+  ffdhe2048, ffdhe3072, ffdhe4096
+                    Diffie-Hellman in the groups of RFC 7919
+  ffdh-custom       in a group that the offer brings: --params FILE
+  ffdh-published    in a group that a transaction has published
+
+The last two are the paper's own. Their groups come from somebody: each is checked, and no check finds a prime that was
+made to be broken. They ride over the static carrier, and a home answers them only if policy.suites names them.
+
+Example:
+  keyway --home car offer charger --pay 250000sat --carrier static \\
+    --suite ffdh-custom --params mine.group
+";
+
 /// The topics of `keyway help`, by name.
-pub const TOPICS: [(&str, &str); 2] = [("exit-codes", EXIT_CODES), ("amounts", AMOUNTS)];
+pub const TOPICS: [(&str, &str); 3] = [("exit-codes", EXIT_CODES), ("amounts", AMOUNTS), ("suites", SUITES)];

@@ -3,6 +3,7 @@
 mod evidence;
 mod help;
 mod options;
+pub mod params;
 #[cfg(test)]
 mod tests;
 
@@ -99,6 +100,13 @@ pub enum Command {
     /// Replace the key with a peer by a new one, on the same terms
     #[command(after_help = help::ROTATE)]
     Rotate(Rotate),
+    /// Groups for Diffie-Hellman: make and check them
+    #[command(after_help = params::HELP, subcommand_required = true)]
+    Params {
+        /// What to do with groups.
+        #[command(subcommand)]
+        action: params::ParamsAction,
+    },
     /// Say what negotiating would cost, before anything is paid
     #[command(after_help = help::COST)]
     Cost(Cost),
@@ -160,7 +168,7 @@ pub enum Command {
     /// Print the manual, or write all its pages into a folder
     #[command(after_help = help::MAN)]
     Man(Man),
-    /// Explain a command, or a topic: exit-codes, amounts
+    /// Explain a command, or a topic: exit-codes, amounts, suites
     #[command(after_help = help::HELP)]
     Help(Help),
 }

@@ -141,8 +141,8 @@ pub struct Mine {
 /// How a negotiation is to run.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Terms {
-    /// Which key agreement: x25519, or x25519-mlkem768 against quantum computers [default: what the carrier has room
-    /// for]
+    /// Which key agreement: x25519, x25519-mlkem768 against quantum computers, or one of `keyway help suites` [default:
+    /// what the carrier has room for]
     #[arg(long, value_name = "SUITE")]
     pub suite: Option<Suite>,
     /// How the messages ride: value (in the amounts of the payment), static (sealed beside it), or dynamic (beside a
@@ -196,6 +196,9 @@ pub struct Offer {
     /// Blocks after which a locked payment can go back [default: 144]
     #[arg(long, value_name = "BLOCKS")]
     pub timeout: Option<u32>,
+    /// The group of --suite ffdh-custom: a file as `keyway params generate` writes it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub params: Option<PathBuf>,
 }
 
 /// `keyway rotate`
@@ -389,7 +392,7 @@ pub struct Man {
 /// `keyway help`
 #[derive(Args, Debug)]
 pub struct Help {
-    /// A command, as it is typed, or a topic: exit-codes, amounts
+    /// A command, as it is typed, or a topic: exit-codes, amounts, suites
     pub topic: Vec<String>,
 }
 

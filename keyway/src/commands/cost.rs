@@ -40,6 +40,7 @@ pub fn run(args: &Cost, ui: &Ui) -> Result<(), Error> {
         carrier: args.terms.carrier,
         form: args.terms.answer_in.into(),
         force: args.terms.force,
+        group: None,
     };
     let feerate = FeeRate::from_sat_per_vb_u32(args.feerate);
     let quote = Quote::new(&args.chain, feerate, &terms, usize::MAX)?;

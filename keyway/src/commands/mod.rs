@@ -9,12 +9,14 @@ pub mod init;
 mod keys;
 mod messages;
 mod offer;
+pub mod params;
 mod script;
 mod status;
 mod sync;
 mod trace;
 
 pub use self::sync::Teller;
+use crate::cli::params::ParamsAction;
 use crate::cli::{Cli, Command, ConfigAction, EvidenceAction, PeerAction};
 use crate::context::Context;
 use crate::error::Error;
@@ -35,6 +37,8 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         #[cfg(feature = "exponent")]
         Command::Enforce(args) => crate::enforce::run(&args, ui),
         Command::Cost(args) => cost::run(&args, ui),
+        Command::Params { action: ParamsAction::Generate(args) } => params::generate(&args, ui),
+        Command::Params { action: ParamsAction::Check(args) } => params::check(&args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
         Command::Config { action: ConfigAction::Sample(args) } => generate::sample(&args, ui),
         Command::Evidence { action } => evidence::run(&global, &action, ui),

@@ -1,11 +1,13 @@
 //! `offer` and `rotate`.
 
-use keyway_node::{OfferRequest, OfferSent};
+use keyway_node::{Chosen, OfferRequest, OfferSent};
 use serde::Serialize;
 
+use super::params;
 use crate::cli::{Offer, Rotate};
 use crate::context::Context;
 use crate::error::Error;
+use crate::files;
 use crate::progress;
 use crate::render::json::{CarriageJson, CostsJson, answer_in};
 use crate::render::negotiation::{committed, costs, ends, short, spread};
@@ -38,11 +40,20 @@ pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error
         form: args.terms.answer_in.into(),
         force: args.terms.force,
         timeout: args.timeout,
+        group: group(context, args, ui)?,
     };
     let (party, ledger) = context.party_and_ledger()?;
     progress::sync(ui, party, ledger)?;
     let sent = party.offer(ledger, &request)?;
     tell(&request, &sent, ui)
+}
+
+/// The group that the command names.
+fn group(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<Option<Chosen>, Error> {
+    let Some(path) = &args.params else { return Ok(None) };
+    let numbers = params::parse(path, &context.read(path, files::GROUP)?)?;
+    ui.say("  warning: this group is that of whoever made the file; ffdhe3072 has one that everybody knows");
+    Ok(Some(Chosen { numbers, published: None }))
 }
 
 /// `keyway rotate`

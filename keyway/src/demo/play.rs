@@ -97,6 +97,7 @@ impl<'a> Stage<'a> {
             form: terms.answer_in.into(),
             force: terms.force,
             timeout: None,
+            group: None,
         };
         let sent = self.car.offer(&self.ledger, &request)?;
         let after = self.car.status()?.balance.spendable;
@@ -290,7 +291,7 @@ impl<'a> Stage<'a> {
 
     fn in_envelopes(&self, view: &NegotiationView) -> Result<Option<EnvelopesJson>, Error> {
         let NegotiationView { price, suite, carrier, form, .. } = *view;
-        let terms = keyway_node::Terms { price, suite, carrier, form, force: true };
+        let terms = keyway_node::Terms { price, suite, carrier, form, force: true, group: None };
         let feerate = self.ledger.feerate().map_err(NodeError::from)?;
         let quote = cost::in_envelopes(self.ledger.chain(), feerate, &terms);
         Ok(quote.as_ref().map(EnvelopesJson::from))

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 
 use super::protocol::{Bytes, Reply, Request};
 use super::socket_of;
-use crate::cli::{Cli, Command, EvidenceAction, PeerAction};
+use crate::cli::{Cli, Command, EvidenceAction, Offer, PeerAction};
 use crate::commands::{cards, evidence};
 use crate::error::Error;
 use crate::ui::Ui;
@@ -73,6 +73,7 @@ fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
     match command {
         Command::Seal(args) => read(&args.file, files::MESSAGE),
         Command::Open(args) => read(&args.file, files::SEALED),
+        Command::Offer(Offer { params: Some(path), .. }) => read(path, files::GROUP),
         Command::Peer { action: PeerAction::Add(args) } => match cards::file_of(&args.card)? {
             Some(path) => read(path, files::CARD),
             None => Ok(None),

@@ -24,9 +24,12 @@ mod endless;
 #[cfg(feature = "exponent")]
 mod enforcing;
 mod evidence;
+#[path = "../../../protocol/tests/support/groups.rs"]
+mod fixtures;
 mod fleet;
 mod help;
 mod killed;
+mod params;
 mod refusals;
 mod reorganised;
 #[cfg(feature = "exponent")]

@@ -79,6 +79,7 @@ impl World<'_> {
             form: if beside { AnswerForm::Sequences } else { form },
             force: false,
             timeout: beside.then(|| self.rng.u32(SHORT)),
+            group: None,
         }
     }
 

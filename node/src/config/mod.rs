@@ -66,7 +66,7 @@ pub struct Accepts {
 
 impl Default for Accepts {
     fn default() -> Self {
-        Self { suites: Suite::ALL.to_vec(), carriers: Carrier::ALL.to_vec() }
+        Self { suites: Suite::USUAL.to_vec(), carriers: Carrier::ALL.to_vec() }
     }
 }
 
@@ -214,7 +214,7 @@ impl Config {
             least_price: file.policy.least_price_sat.map_or(default.least_price, Amount::from_sat),
         };
         let accepts = Accepts {
-            suites: listed("suites", file.policy.suites, &Suite::ALL).map_err(wrong)?,
+            suites: listed("suites", file.policy.suites, &Suite::USUAL).map_err(wrong)?,
             carriers: listed("carriers", file.policy.carriers, &Carrier::ALL).map_err(wrong)?,
         };
         let introductions = file.introductions.read(folder).map_err(wrong)?;
@@ -246,7 +246,8 @@ impl Config {
              key_depth = {key_depth}\n\
              # Offers that pay less are left unanswered; their coins can be spent once they have expired.\n\
              least_price_sat = {least}\n\
-             # Suites and carriers that are answered, the most wanted first; the card lists them. Without these lines: all.\n\
+             # Suites and carriers that are answered, the most wanted first; the card lists them. Without these lines: all,\n\
+             # but ffdh-published and ffdh-custom, whose groups come from others.\n\
              {suites}\
              {carriers}\n\
              [introductions]\n\
@@ -271,7 +272,7 @@ impl Config {
             challenge = challenge_toml(self.chain.challenge()),
             ledger = self.ledger.to_toml(),
             least = least_price.to_sat(),
-            suites = list_toml("suites", &self.accepts.suites, &Suite::ALL),
+            suites = list_toml("suites", &self.accepts.suites, &Suite::USUAL),
             carriers = list_toml("carriers", &self.accepts.carriers, &Carrier::ALL),
             after_blocks = self.rotation.after_blocks.unwrap_or(0),
             after_hours = self.rotation.after_hours.unwrap_or(0),
@@ -312,12 +313,12 @@ impl IntroductionsTable {
     }
 }
 
-/// The entries of a list by their names, or all there are; or what is wrong.
-fn listed<T>(name: &str, given: Option<Vec<String>>, all: &[T]) -> Result<Vec<T>, String>
+/// The entries of a list by their names, or the usual ones; or what is wrong.
+fn listed<T>(name: &str, given: Option<Vec<String>>, usual: &[T]) -> Result<Vec<T>, String>
 where
     T: Copy + FromStr<Err: Display>,
 {
-    let Some(given) = given else { return Ok(all.to_vec()) };
+    let Some(given) = given else { return Ok(usual.to_vec()) };
     if given.is_empty() {
         return Err(format!(
             "policy.{name}: an empty list answers nothing; that is what answer = false is for"
@@ -327,9 +328,9 @@ where
     given.iter().map(entry).collect()
 }
 
-/// A list as a line; a comment where it names all there are, so that later ones count too.
-fn list_toml<T: Display + PartialEq>(name: &str, listed: &[T], all: &[T]) -> String {
-    let mark = if listed == all { "# " } else { "" };
+/// A list as a line; a comment where it names the usual ones, so that later ones count too.
+fn list_toml<T: Display + PartialEq>(name: &str, listed: &[T], usual: &[T]) -> String {
+    let mark = if listed == usual { "# " } else { "" };
     format!("{mark}{name} = [{}]\n", quoted(listed))
 }
 

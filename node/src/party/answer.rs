@@ -50,6 +50,7 @@ impl Party {
                 form,
                 input0: input.previous_output,
                 prekey: None,
+                group: None,
                 price,
                 state: State::Offered,
                 confirmed: None,
@@ -133,7 +134,7 @@ impl Party {
     ) -> Result<Sent, NodeError> {
         self.check_time(offer)?;
         check_enforced(ledger, record.carrier, record.suite)?;
-        let way = self.answer_way(ledger, record)?;
+        let way = self.answer_way(ledger, record, offer)?;
         let (record, mut sent) = self.store_answer(record, offer, way, feerate)?;
         self.records.insert(record.id, record);
         let (taken, outcome) = self.dispatch_all(ledger, &sent);
@@ -151,11 +152,16 @@ impl Party {
     }
 
     /// How the answer gets through the nodes that the ledger speaks for.
-    fn answer_way(&self, ledger: &dyn Ledger, record: &Record) -> Result<Way, NodeError> {
+    fn answer_way(&self, ledger: &dyn Ledger, record: &Record, offer: &OfferRead) -> Result<Way, NodeError> {
         let len = Answer::len_of(record.suite, record.carrier);
         match record.carrier {
             Carrier::Value => Ok(Way::Output),
-            Carrier::Static => Ok(Way::through(ledger.most_data()?, len + letter::OVERHEAD)),
+            Carrier::Static => {
+                // In a group that the offer brings, share B is as long as share A.
+                let share = offer.message.as_ref().map_or(0, |offer| offer.share().len());
+                let share = if record.suite.brings_group() { share } else { 0 };
+                Ok(Way::through(ledger.most_data()?, len + share + letter::OVERHEAD))
+            }
             _ => Ok(Way::through(ledger.most_data()?, len)),
         }
     }
@@ -250,6 +256,9 @@ impl Party {
                 }
             };
             let record = Record { secret_index: Some(index), ..record.clone() };
+            if let Some(digest) = message.group().digest() {
+                store.note_sound_group(digest)?;
+            }
             store.put_negotiation(&record)?;
             let commit = committed.map(|committed| committed.store(store)).transpose()?;
             let answer = store.add_sent(&tx, Purpose::Answer(record.id), fee)?;

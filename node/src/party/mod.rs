@@ -28,6 +28,7 @@ use keyway_protocol::identity::{
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::sealing::{Stream, StreamId};
+use keyway_protocol::suite::take_for_sound;
 
 pub use evidence::{EvidenceError, EvidenceRequest};
 pub use fees::{Raised, Way};
@@ -175,6 +176,7 @@ impl Party {
     fn open_home(home: Home, unlock: &Unlock, outside: &Outside) -> Result<Self, NodeError> {
         let config = Config::load(&home.config_path())?;
         let store = Store::open(&home.store_path(), unlock, outside)?;
+        take_for_sound(store.sound_groups()?);
         let identity = store.secret(IDENTITY)?.and_then(|secret| IdentitySecret::from_secret(&secret).ok());
         let identity = identity.ok_or_else(|| missing(&store, "identity"))?;
         let sealing = store.secret(SEALING)?.map(SealingSecret::from_secret);

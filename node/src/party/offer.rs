@@ -13,7 +13,7 @@ use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::{Context, Draft, NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::State;
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{Group, Suite};
 
 use super::envelope::Commit;
 use super::quote::{Quote, Terms, anchor_amount};
@@ -21,7 +21,7 @@ use super::{Costs, Party, take_secret};
 use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::planted::{self, Bug};
-use crate::store::{Purpose, Record, Sent, Store};
+use crate::store::{Chosen, Purpose, Record, Sent, Store};
 use crate::wallet::{self, Coin, MOST_UNCONFIRMED, Order, Wallet};
 
 /// Blocks after which a locked payment can go back, where nothing else is asked for.
@@ -48,13 +48,16 @@ pub struct OfferRequest {
     pub force: bool,
     /// Blocks after which a locked payment can go back; 144 where nothing is said.
     pub timeout: Option<u32>,
+    /// The group, of a suite that brings one.
+    pub group: Option<Chosen>,
 }
 
 impl OfferRequest {
     /// What decides the cost.
     pub fn terms(&self) -> Terms {
         let Self { price, suite, carrier, form, force, .. } = *self;
-        Terms { price, suite, carrier, form, force }
+        let group = self.group.as_ref().map(|group| group.numbers.lengths());
+        Terms { price, suite, carrier, form, force, group }
     }
 }
 
@@ -87,6 +90,8 @@ struct Plan {
     lock_time: Option<LockTime>,
     /// The responder's prekey, and when the payment goes back.
     locked: Option<(Vec<u8>, Height)>,
+    /// The group that the offer brings, found sound.
+    group: Option<(Group, Chosen)>,
 }
 
 impl Party {
@@ -108,6 +113,8 @@ impl Party {
         let peer = self.peer(&request.peer)?.clone();
         let feerate = self.feerate(ledger)?;
         self.check_peer(&peer, &request.terms())?;
+        request.terms().check_carrier(&self.config.chain)?;
+        let group = chosen_group(request)?;
         check_enforced(ledger, request.carrier, request.suite)?;
         let locked = self.lock_terms(&peer, request)?;
         let quote = Quote::new(&self.config.chain, feerate, &request.terms(), ledger.most_data()?)?;
@@ -122,7 +129,8 @@ impl Party {
         };
         let way = carriage.way().unwrap_or(Way::Output);
         let lock_time = self.lock_time(request.carrier, way);
-        let plan = Plan { peer, terms: request.terms(), input0, way, fund: quote.fund, lock_time, locked };
+        let (terms, fund) = (request.terms(), quote.fund);
+        let plan = Plan { peer, terms, input0, way, fund, lock_time, locked, group };
         let (record, sent) = self.store_offer(&plan, &mut wallet, feerate)?;
         self.send_offer(ledger, &record, &sent)?;
         let costs = |sent: &Sent| Costs { vbytes: sent.tx.vsize() as u64, fee: Some(sent.fee) };
@@ -257,12 +265,16 @@ impl Party {
                 form,
                 input0: plan.input0,
                 prekey: plan.locked.as_ref().map(|(prekey, _)| prekey.clone()),
+                group: plan.group.as_ref().map(|(_, chosen)| chosen.clone()),
                 price,
                 state: State::Offered,
                 confirmed: None,
                 settled: None,
                 no_answer: None,
             };
+            if let Some(group) = &record.group {
+                store.note_sound_group(group.numbers.digest())?;
+            }
             store.put_negotiation(&record)?;
             let commit = committed.map(|committed| committed.store(store)).transpose()?;
             let offer = store.add_sent(&tx, Purpose::Offer(id), fee)?;
@@ -340,7 +352,12 @@ impl Plan {
         secret: &NegotiationSecret,
     ) -> Result<(Vec<TxOut>, Vec<u8>), NodeError> {
         let timestamp = self.lock_time.map_or(0, |at| at.to_consensus_u32());
-        let draft = Draft::dated(context, self.terms.suite, timestamp, secret);
+        let draft = match &self.group {
+            Some((group, chosen)) => {
+                Draft::in_group(context, group.clone(), chosen.published, timestamp, secret)
+            }
+            None => Draft::dated(context, self.terms.suite, timestamp, secret),
+        };
         let sealed = draft.sealed(&self.peer.permanent().sealing, secret);
         let sealed = sealed.map_err(|error| self.bad_key(&error))?;
         Ok((vec![self.pays(self.left(&[self.fund]))], sealed))
@@ -378,6 +395,20 @@ impl Plan {
 
     fn bad_key(&self, why: &dyn std::fmt::Display) -> NodeError {
         NodeError::BadPeerKey { peer: self.peer.permanent().name.to_string(), why: why.to_string() }
+    }
+}
+
+/// The group of a suite that brings one, found sound before anything is made in it.
+fn chosen_group(request: &OfferRequest) -> Result<Option<(Group, Chosen)>, NodeError> {
+    let suite = request.suite;
+    match (&request.group, suite.brings_group()) {
+        (None, false) => Ok(None),
+        (Some(_), false) => Err(NodeError::GroupNotWanted { suite }),
+        (None, true) => Err(NodeError::GroupMissing { suite }),
+        (Some(chosen), true) if chosen.published.is_some() != (suite == Suite::FfdhPublished) => {
+            Err(NodeError::GroupMissing { suite })
+        }
+        (Some(chosen), true) => Ok(Some((chosen.numbers.check(suite)?, chosen.clone()))),
     }
 }
 

@@ -6,7 +6,7 @@ use keyway_carriers::value::{self, Layout, MessageLen, p2wpkh_weight};
 use keyway_chain::Chain;
 use keyway_protocol::letter;
 use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer};
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{GroupLen, LEAST_BITS, Suite};
 
 use super::Costs;
 use super::envelope::{commit_weight, fund_amount, own_commit_weight};
@@ -26,6 +26,8 @@ pub struct Terms {
     pub form: AnswerForm,
     /// Also a suite that the carrier has no room for at a sensible price.
     pub force: bool,
+    /// The group, of a suite that brings one; without it, one of the least length.
+    pub group: Option<GroupLen>,
 }
 
 /// What it will cost. Sizes are those of an offer that spends one coin and gives change; signatures may make them a
@@ -67,6 +69,7 @@ impl Quote {
     /// If the price is too low for the carrier, or the suite too large.
     pub fn new(chain: &Chain, feerate: FeeRate, terms: &Terms, most_data: usize) -> Result<Self, NodeError> {
         let through = Through { chain, feerate, most_data };
+        terms.check_carrier(chain)?;
         let sizes = match terms.carrier {
             Carrier::Value => in_amounts(chain, terms)?,
             Carrier::Dynamic => Sizes::locked(&through, terms),
@@ -104,6 +107,40 @@ impl Quote {
         let fees = [Some(self.offer), self.offer_commit].into_iter().flatten();
         let mut fees = fees.map(|costs| costs.fee.unwrap_or(Amount::MAX));
         fees.try_fold(price, Amount::checked_add).unwrap_or(Amount::MAX)
+    }
+}
+
+impl Terms {
+    /// The group that decides the lengths.
+    fn group(&self) -> Option<GroupLen> {
+        let least = GroupLen { modulus: LEAST_BITS as usize / 8, generator: 1 };
+        self.suite.brings_group().then(|| self.group.unwrap_or(least))
+    }
+
+    fn offer_len(&self) -> usize {
+        match self.group() {
+            Some(group) => Offer::len_with(self.suite, group),
+            None => Offer::len_of(self.suite, self.carrier),
+        }
+    }
+
+    fn answer_len(&self) -> usize {
+        match self.group() {
+            Some(group) => Answer::len_in(group),
+            None => Answer::len_of(self.suite, self.carrier),
+        }
+    }
+
+    /// Refuses a suite that brings its group over a carrier that has no place for it.
+    pub(super) fn check_carrier(&self, chain: &Chain) -> Result<(), NodeError> {
+        let (suite, carrier) = (self.suite, self.carrier);
+        if suite.rides_over(carrier) {
+            return Ok(());
+        }
+        let bytes = self.offer_len();
+        let least = Layout::least(chain, message_len(bytes)?);
+        let (price, outputs) = (least.worst_case(), least.outputs());
+        Err(NodeError::NoPlaceForGroup { suite, carrier, bytes, price, outputs })
     }
 }
 
@@ -149,8 +186,8 @@ struct Sizes {
 
 impl Sizes {
     fn sealed(through: &Through<'_>, terms: &Terms) -> Self {
-        let bytes = Offer::len_of(terms.suite, terms.carrier) + letter::OVERHEAD;
-        let answer = Answer::len_of(terms.suite, terms.carrier) + letter::OVERHEAD;
+        let bytes = terms.offer_len() + letter::OVERHEAD;
+        let answer = terms.answer_len() + letter::OVERHEAD;
         let ((way, offer), (back, answer)) = (through.message(bytes), through.message(answer));
         let (fund, funds) = through.fund(way);
         Self {
@@ -168,8 +205,7 @@ impl Sizes {
 
     fn locked(through: &Through<'_>, terms: &Terms) -> Self {
         const LOCK_OUTPUT: Weight = Weight::from_wu(4 * (8 + 1 + 34));
-        let bytes = Offer::len_of(terms.suite, terms.carrier);
-        let answer = Answer::len_of(terms.suite, terms.carrier);
+        let (bytes, answer) = (terms.offer_len(), terms.answer_len());
         let ((way, offer), (back, answer)) = (through.message(bytes), through.message(answer));
         let (fund, funds) = through.fund(way);
         let beside = anchor_amount(through.chain) + fund;

@@ -92,6 +92,7 @@ impl Party {
             // What was good enough for the first is for the next.
             force: true,
             timeout: None,
+            group: record.group.clone(),
         }
     }
 

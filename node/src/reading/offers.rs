@@ -18,7 +18,7 @@ use super::known::{MadeOffer, ReceivedOffer, Subject};
 use super::{Case, OfferRead, Reader, Seen, timeout};
 use crate::carried::Carried;
 use crate::history::Mined;
-use crate::store::Record;
+use crate::store::{Chosen, Record};
 
 impl Reader<'_> {
     /// A mined offer to this party, from anybody.
@@ -194,6 +194,11 @@ impl Reader<'_> {
     ) -> Option<Draft> {
         match record.carrier {
             Carrier::Value => Some(Draft::new(context, record.suite, record.form, secret)),
+            Carrier::Static if record.suite.brings_group() => {
+                let Chosen { numbers, published } = record.group.as_ref()?;
+                let group = numbers.check(record.suite).ok()?;
+                Some(Draft::in_group(context, group, *published, lock_time, secret))
+            }
             Carrier::Static => Some(Draft::dated(context, record.suite, lock_time, secret)),
             Carrier::Dynamic => {
                 let (prekey, timeout) = (record.prekey.as_deref()?, timeout(message?)?);

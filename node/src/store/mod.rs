@@ -7,6 +7,7 @@
 
 mod digest;
 mod envelopes;
+mod groups;
 mod rows;
 mod vault;
 
@@ -18,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, para
 use zeroize::Zeroizing;
 
 pub(crate) use envelopes::Envelope;
-pub use rows::{Purpose, Record, Sent, Settled};
+pub use rows::{Chosen, Purpose, Record, Sent, Settled};
 pub use vault::Unlock;
 use vault::{Lock, Vault};
 

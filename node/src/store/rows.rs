@@ -11,7 +11,7 @@ use keyway_protocol::message::{AnswerForm, Carrier, Tag};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
 use keyway_protocol::sealing::StreamId;
 use keyway_protocol::state::{Position, State};
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{Numbers, Suite};
 use rusqlite::{Row, params};
 use std::sync::Arc;
 
@@ -109,6 +109,8 @@ pub struct Record {
     pub input0: OutPoint,
     /// The responder's prekey that this home's offer was made to: its card may show another one by now.
     pub prekey: Option<Vec<u8>>,
+    /// The group that this home's offer brings or names.
+    pub group: Option<Chosen>,
     /// What the initiator pays.
     pub price: Amount,
     /// Its state when it was last told.
@@ -120,6 +122,37 @@ pub struct Record {
     /// The spender of the anchor that was found to be no answer when the secret was erased, which tells one from the
     /// other.
     pub no_answer: Option<Txid>,
+}
+
+/// The group of an offer whose suite brings one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chosen {
+    /// Its numbers.
+    pub numbers: Numbers,
+    /// The transaction that published them; none if the offer itself brings them.
+    pub published: Option<Txid>,
+}
+
+impl Chosen {
+    /// p's length, p, g, and the transaction if there is one.
+    fn to_bytes(&self) -> Vec<u8> {
+        let (p, g) = (self.numbers.modulus(), self.numbers.generator());
+        let [p_len, g_len] = [p, g].map(|number| (number.len() as u16).to_be_bytes());
+        let txid = self.published.map_or_else(Vec::new, |txid| txid.to_byte_array().to_vec());
+        [&p_len[..], &g_len, p, g, &txid].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (p_len, rest) = bytes.split_first_chunk()?;
+        let (g_len, rest) = rest.split_first_chunk()?;
+        let (p, rest) = rest.split_at_checked(u16::from_be_bytes(*p_len).into())?;
+        let (g, txid) = rest.split_at_checked(u16::from_be_bytes(*g_len).into())?;
+        let published = match txid {
+            [] => None,
+            txid => Some(Txid::from_byte_array(txid.try_into().ok()?)),
+        };
+        Some(Self { numbers: Numbers::new(p, g).ok()?, published })
+    }
 }
 
 /// What remains of a negotiation whose secret is erased: public facts beside the stored chain key.
@@ -406,7 +439,7 @@ impl Store {
             state_number(record.state),
             record.confirmed.as_ref().map(|txid| txid.as_byte_array()),
             kept_of(record),
-            record.prekey,
+            made_with(record),
         ];
         self.run(|db| {
             execute(
@@ -473,6 +506,11 @@ fn kept_of(record: &Record) -> Option<Vec<u8>> {
     record.settled.map(Settled::to_bytes).or_else(no_answer)
 }
 
+/// What an offer was made with beside this home's secret: the responder's prekey, or a group. No offer has both.
+fn made_with(record: &Record) -> Option<Vec<u8>> {
+    record.prekey.clone().or_else(|| record.group.as_ref().map(Chosen::to_bytes))
+}
+
 fn read_record(row: &Row<'_>) -> Raw<Record> {
     let peer: [u8; 33] = row.get(2)?;
     let (suite, carrier): (u8, u8) = (row.get(4)?, row.get(5)?);
@@ -482,7 +520,7 @@ fn read_record(row: &Row<'_>) -> Raw<Record> {
     let (role, form): (i64, i64) = (row.get(1)?, row.get(6)?);
     let (id, secret_index, price) = (row.get(0)?, row.get(3)?, row.get(8)?);
     let confirmed: Option<[u8; 32]> = row.get(10)?;
-    let prekey: Option<Vec<u8>> = row.get(12)?;
+    let made_with: Option<Vec<u8>> = row.get(12)?;
     let read = move || {
         let (settled, no_answer) = match kept.as_deref() {
             None => (None, None),
@@ -491,18 +529,24 @@ fn read_record(row: &Row<'_>) -> Raw<Record> {
                 Err(_) => (Some(Settled::from_bytes(kept)?), None),
             },
         };
+        let suite = Suite::from_number(suite)?;
+        let (prekey, group) = match made_with {
+            Some(bytes) if suite.brings_group() => (None, Some(Chosen::from_bytes(&bytes)?)),
+            prekey => (prekey, None),
+        };
         Some(Record {
             id: NegotiationId::from_bytes(id),
             role: [Role::Initiator, Role::Responder].into_iter().find(|&r| role_number(r) == role)?,
             peer: PartyKey::from_slice(&peer).ok()?,
             secret_index,
-            suite: Suite::from_number(suite)?,
+            suite,
             carrier: Carrier::from_number(carrier)?,
             form: [AnswerForm::Sequences, AnswerForm::Amounts]
                 .into_iter()
                 .find(|&f| form_number(f) == form)?,
             input0: encode::deserialize(&input0).ok()?,
             prekey,
+            group,
             price: Amount::from_sat(price),
             state: *State::ALL.get(state)?,
             confirmed: confirmed.map(Txid::from_byte_array),

@@ -15,6 +15,9 @@ mod evidence;
 mod exponent;
 #[path = "../../../fuzz/src/hearsay.rs"]
 mod hearsay;
+#[path = "../../../protocol/tests/support/groups.rs"]
+mod fixtures;
+mod groups;
 mod home;
 mod introduced;
 mod locked;

@@ -239,6 +239,7 @@ pub fn request(price: Amount) -> OfferRequest {
         form: AnswerForm::Sequences,
         force: false,
         timeout: None,
+        group: None,
     }
 }
 

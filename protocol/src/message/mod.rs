@@ -5,12 +5,13 @@ mod paper;
 use std::fmt;
 use std::str::FromStr;
 
+use bitcoin::hashes::Hash;
 use keyway_chain::Height;
 use thiserror::Error;
 
 use crate::encode::{CutShort, Reader};
 use crate::prekey::PrekeyId;
-use crate::suite::{BadShare, Suite};
+use crate::suite::{BadGroup, BadShare, GroupLen, Numbers, Published, Suite};
 
 /// How a message rides in a transaction, as the transcript names it (PROTOCOL.md 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,11 +115,45 @@ impl Terms {
     }
 }
 
+/// The group that an offer brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// None: the suite says it.
+    Nothing,
+    /// The numbers themselves.
+    Numbers(Numbers),
+    /// The transaction that holds them.
+    Published(Published),
+}
+
+impl Brought {
+    /// Names its numbers ([`Numbers::digest`]).
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Nothing => None,
+            Self::Numbers(numbers) => Some(numbers.digest()),
+            Self::Published(published) => Some(published.digest),
+        }
+    }
+
+    /// g and p as the paper's layout has them; of published numbers the reference stands in the place of p.
+    fn fields(&self) -> (&[u8], Vec<u8>) {
+        match self {
+            Self::Nothing => (&[], Vec::new()),
+            Self::Numbers(numbers) => (numbers.generator(), numbers.modulus().to_vec()),
+            Self::Published(Published { txid, digest }) => {
+                (&[], [txid.as_byte_array(), &digest[..]].concat())
+            }
+        }
+    }
+}
+
 /// The first message: the initiator's share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     suite: Suite,
     terms: Terms,
+    group: Brought,
     share: Vec<u8>,
 }
 
@@ -172,6 +207,20 @@ pub enum BadMessage {
     /// A group of its own, in a suite whose group is fixed.
     #[error("a message of {0} brings a group of its own, and the suite's is fixed")]
     Group(Suite),
+    /// The numbers of the group that it brings are none.
+    #[error("a message of {0} brings a group that is none: {1}")]
+    BadGroup(Suite, BadGroup),
+    /// What it brings has another length than such a group's.
+    #[error("a message of {0} announces a group of a length that it cannot have")]
+    GroupLength(Suite),
+    /// A suite that brings its group, over a carrier that has no place for it.
+    #[error("a message of {suite} over the {carrier} carrier, which has no place for its group")]
+    NotOver {
+        /// The suite.
+        suite: Suite,
+        /// The carrier.
+        carrier: Carrier,
+    },
     /// A form that this version does not know.
     #[error("form {0} of an offer to a prekey is unknown to this version; the peer's may be newer")]
     UnknownForm(u8),
@@ -201,7 +250,7 @@ const SUITE: u8 = 0b0011_1111;
 const DYNAMIC_FRAME: usize = 1 + PrekeyId::LEN + 4;
 
 impl Offer {
-    /// Bytes of an offer of `suite` over `carrier`.
+    /// Bytes of an offer of `suite` over `carrier`, without a group.
     pub const fn len_of(suite: Suite, carrier: Carrier) -> usize {
         match carrier {
             Carrier::Value => 1 + suite.offer_share_len(),
@@ -210,8 +259,26 @@ impl Offer {
         }
     }
 
+    /// Bytes of an offer of `suite` over the static carrier that brings such a group.
+    pub const fn len_with(suite: Suite, group: GroupLen) -> usize {
+        let brought = match suite {
+            Suite::FfdhPublished => Published::LEN,
+            _ => group.modulus + group.generator,
+        };
+        paper::OFFER_FRAME + group.modulus + brought
+    }
+
     pub(crate) fn new(suite: Suite, terms: Terms, share: Vec<u8>) -> Self {
-        Self { suite, terms, share }
+        Self { suite, terms, group: Brought::Nothing, share }
+    }
+
+    pub(crate) fn bringing(self, group: Brought) -> Self {
+        Self { group, ..self }
+    }
+
+    /// The group that it brings.
+    pub fn group(&self) -> &Brought {
+        &self.group
     }
 
     /// Its key agreement.
@@ -248,7 +315,7 @@ impl Offer {
         match &self.terms {
             Terms::Value(AnswerForm::Sequences) => [&[number], &self.share[..]].concat(),
             Terms::Value(AnswerForm::Amounts) => [&[IN_AMOUNTS | number], &self.share[..]].concat(),
-            Terms::Static { timestamp } => paper::message_a(&self.share, *timestamp, number),
+            Terms::Static { timestamp } => paper::message_a(&self.share, &self.group, *timestamp, number),
             Terms::Dynamic { prekey, timeout, ciphertext } => {
                 let timeout = timeout.to_u32().to_be_bytes();
                 [&[number], &prekey.as_bytes()[..], &timeout, &self.share, ciphertext].concat()
@@ -270,10 +337,10 @@ impl Offer {
 
     fn read_short(bytes: &[u8]) -> Result<Self, BadMessage> {
         let (head, share) = split_head(bytes)?;
-        let suite = suite_of(head)?;
+        let suite = suite_over(head, Carrier::Value)?;
         check_length(suite, Self::len_of(suite, Carrier::Value), bytes.len())?;
         let form = if head & IN_AMOUNTS == 0 { AnswerForm::Sequences } else { AnswerForm::Amounts };
-        Ok(Self { suite, terms: Terms::Value(form), share: share.to_vec() })
+        Ok(Self::new(suite, Terms::Value(form), share.to_vec()))
     }
 
     fn read_to_prekey(bytes: &[u8]) -> Result<Self, BadMessage> {
@@ -281,7 +348,7 @@ impl Offer {
         if head & IN_AMOUNTS != 0 {
             return Err(BadMessage::UnknownForm(1));
         }
-        let suite = suite_of(head)?;
+        let suite = suite_over(head, Carrier::Dynamic)?;
         let expected = Self::len_of(suite, Carrier::Dynamic);
         let length = BadMessage::Length { suite, expected, found: bytes.len() };
         check_length(suite, expected, bytes.len())?;
@@ -292,14 +359,19 @@ impl Offer {
             let timeout = Height::new(reader.u32()?);
             let share = reader.take(suite.offer_share_len())?.to_vec();
             let ciphertext = reader.remaining().to_vec();
-            Ok(Self { suite, terms: Terms::Dynamic { prekey, timeout, ciphertext }, share })
+            Ok(Self::new(suite, Terms::Dynamic { prekey, timeout, ciphertext }, share))
         };
         read().map_err(|CutShort| length)
     }
 }
 
 impl Answer {
-    /// Bytes of an answer of `suite` over `carrier`.
+    /// Bytes of an answer of `suite` over the static carrier in such a group.
+    pub const fn len_in(group: GroupLen) -> usize {
+        paper::ANSWER_FRAME + group.modulus + Tag::LEN
+    }
+
+    /// Bytes of an answer of `suite` over `carrier`; of a suite that brings its group, without the share.
     pub const fn len_of(suite: Suite, carrier: Carrier) -> usize {
         let frame = match carrier {
             Carrier::Value => 1,
@@ -358,12 +430,17 @@ impl Answer {
     fn read_short(bytes: &[u8]) -> Result<Self, BadMessage> {
         let (&head, rest) = bytes.split_first().ok_or(BadMessage::Empty)?;
         let suite = answered_suite(head)?;
+        if !suite.rides_over(Carrier::Value) {
+            return Err(BadMessage::NotOver { suite, carrier: Carrier::Value });
+        }
         check_length(suite, Self::len_of(suite, Carrier::Value), bytes.len())?;
         Self::split_tag(suite, AnswerTerms::Value, rest)
     }
 
     fn read_bare(bytes: &[u8]) -> Result<Self, BadMessage> {
-        let fits = |suite: &Suite| Self::len_of(*suite, Carrier::Dynamic) == bytes.len();
+        let fits = |suite: &Suite| {
+            suite.rides_over(Carrier::Dynamic) && Self::len_of(*suite, Carrier::Dynamic) == bytes.len()
+        };
         let suite = Suite::ALL.into_iter().find(fits).ok_or(BadMessage::NoSuchLength(bytes.len()))?;
         Self::split_tag(suite, AnswerTerms::Dynamic, bytes)
     }
@@ -401,6 +478,12 @@ fn suite_of(head: u8) -> Result<Suite, BadMessage> {
     Suite::from_number(number).ok_or(BadMessage::UnknownSuite(number))
 }
 
+/// Over the static carrier every suite has its place.
+fn suite_over(head: u8, carrier: Carrier) -> Result<Suite, BadMessage> {
+    let suite = suite_of(head)?;
+    if suite.rides_over(carrier) { Ok(suite) } else { Err(BadMessage::NotOver { suite, carrier }) }
+}
+
 fn check_length(suite: Suite, expected: usize, found: usize) -> Result<(), BadMessage> {
     if expected == found { Ok(()) } else { Err(BadMessage::Length { suite, expected, found }) }
 }
@@ -434,6 +517,9 @@ pub enum Refusal {
     /// Its share must not be used.
     #[error(transparent)]
     Share(#[from] BadShare),
+    /// The group that the offer brings must not be used.
+    #[error("the offer's group must not be used: {0}")]
+    Group(#[from] BadGroup),
     /// An offer to a prekey, and the prekey's secret is not at hand.
     #[error("the offer was made to a prekey whose secret is not at hand")]
     NoFirstSecret,
@@ -473,7 +559,7 @@ mod tests {
 
     #[test]
     fn messages_come_back_as_they_were_written() {
-        for suite in Suite::ALL {
+        for suite in Suite::USUAL {
             for offer in offers(suite) {
                 assert_eq!(offer.to_bytes().len(), Offer::len_of(suite, offer.carrier()));
                 assert_eq!(Offer::from_bytes(offer.carrier(), &offer.to_bytes()), Ok(offer));
@@ -493,7 +579,7 @@ mod tests {
 
     #[test]
     fn an_offer_is_never_read_as_an_answer_nor_an_answer_as_an_offer() {
-        for suite in Suite::ALL {
+        for suite in Suite::USUAL {
             for offer in offers(suite) {
                 assert!(Answer::from_bytes(offer.carrier(), &offer.to_bytes()).is_err());
             }

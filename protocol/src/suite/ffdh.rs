@@ -8,7 +8,7 @@ use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, JacobiSymbol, Odd, Resize, U4096};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{BadShare, Suite, rfc7919};
+use super::{BadShare, Numbers, Suite, rfc7919};
 use crate::kdf::hash_secret;
 use crate::secret::Secret;
 
@@ -18,10 +18,12 @@ pub(super) const PURPOSE: &str = "ffdh share";
 /// Bytes of a secret exponent: RFC 7919 asks for 41 in its group of 4,096 bits.
 pub(super) const EXPONENT_LEN: usize = 64;
 
-/// A group whose elements are numbers modulo a safe prime.
-pub(super) struct Group {
+/// A group whose elements are numbers modulo a safe prime: one of RFC 7919, or one that was found sound
+/// ([`Numbers::check`](super::Numbers::check)).
+#[derive(Clone)]
+pub struct Group {
     suite: Suite,
-    generator: u8,
+    generator: BoxedUint,
     modulus: BoxedMontyParams,
     len: usize,
 }
@@ -97,8 +99,20 @@ impl std::fmt::Debug for Power {
     }
 }
 
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Group({} bits, {})", 8 * self.len, self.suite)
+    }
+}
+
+impl PartialEq for Group {
+    fn eq(&self, other: &Self) -> bool {
+        self.suite == other.suite && self.numbers() == other.numbers()
+    }
+}
+
 /// Without leading zeros.
-fn minimal(number: &[u8]) -> Vec<u8> {
+pub(super) fn minimal(number: &[u8]) -> Vec<u8> {
     number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
@@ -108,8 +122,30 @@ impl Group {
         let bits = 4 * prime.len() as u32;
         let prime = BoxedUint::from_be_hex(prime, bits).into_option().expect("hexadecimal digits");
         let prime = Odd::new(prime).into_option().expect("a prime over 2 is odd");
-        let len = bits as usize / 8;
-        Self { suite, generator: 2, modulus: BoxedMontyParams::new_vartime(prime), len }
+        Self::of_sound(suite, prime, BoxedUint::from(2u8), bits as usize / 8)
+    }
+
+    /// The group of a safe prime of so many bytes and a generator below it; whoever calls has checked both.
+    pub(super) fn of_sound(suite: Suite, prime: Odd<BoxedUint>, generator: BoxedUint, len: usize) -> Self {
+        let generator = generator.resize(prime.bits_precision());
+        Self { suite, generator, modulus: BoxedMontyParams::new_vartime(prime), len }
+    }
+
+    /// The suite whose offers are made in it.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Its modulus and generator.
+    pub fn numbers(&self) -> Numbers {
+        let modulus = self.modulus.modulus().as_ref().to_be_bytes();
+        Numbers::of_sound(minimal(&modulus), minimal(&self.generator.to_be_bytes()))
+    }
+
+    /// A number as shares have it: as long as the modulus.
+    fn padded(&self, number: &BoxedUint) -> Vec<u8> {
+        let bytes = number.to_be_bytes();
+        bytes.iter().copied().skip(bytes.len().saturating_sub(self.len)).collect()
     }
 
     fn power(&self, base: BoxedUint, exponent: &Exponent) -> BoxedUint {
@@ -142,7 +178,7 @@ impl Group {
 }
 
 /// Whether a number is a square modulo a prime of at most 4,096 bits. Both are public.
-fn is_square(number: &BoxedUint, prime: &BoxedUint) -> bool {
+pub(super) fn is_square(number: &BoxedUint, prime: &BoxedUint) -> bool {
     let widened = |number: &BoxedUint| U4096::from_be_slice(&widened(&number.to_be_bytes()));
     let prime = Odd::new(widened(prime)).into_option();
     prime.is_some_and(|prime| widened(number).jacobi_symbol_vartime(&prime) == JacobiSymbol::One)
@@ -169,18 +205,16 @@ impl Exponent {
 
 /// One side's secret exponent, and its share.
 pub(crate) struct Private {
-    group: &'static Group,
+    group: Group,
     exponent: Exponent,
     share: Vec<u8>,
 }
 
 impl Private {
-    pub(super) fn new(group: &'static Group, secret: &Secret<EXPONENT_LEN>) -> Self {
+    pub(super) fn new(group: &Group, secret: &Secret<EXPONENT_LEN>) -> Self {
         let exponent = Exponent::new(secret);
-        let precision = group.modulus.bits_precision();
-        let generator = BoxedUint::from(group.generator).resize(precision);
-        let share = group.power(generator, &exponent).to_be_bytes().into_vec();
-        Self { group, exponent, share }
+        let share = group.padded(&group.power(group.generator.clone(), &exponent));
+        Self { group: group.clone(), exponent, share }
     }
 
     pub(super) fn public(&self) -> &[u8] {
@@ -193,7 +227,7 @@ impl Private {
             return Err(BadShare::Reflected);
         }
         let mut shared = self.group.power(share, &self.exponent);
-        let bytes = Zeroizing::new(shared.to_be_bytes());
+        let bytes = Zeroizing::new(self.group.padded(&shared));
         shared.zeroize();
         Ok(hash_secret("ffdh shared secret", &bytes))
     }
@@ -207,7 +241,7 @@ mod tests {
         [&FFDHE2048, &FFDHE3072, &FFDHE4096]
     }
 
-    fn private(group: &'static Group, byte: u8) -> Private {
+    fn private(group: &Group, byte: u8) -> Private {
         Private::new(group, &Secret::fill_with(|exponent| exponent.fill(byte)))
     }
 

@@ -1,11 +1,15 @@
 //! Key agreements and their shares (PROTOCOL.md 6.1).
 
 mod ffdh;
+mod group;
 mod rfc7919;
+mod search;
 mod x25519;
 mod xwing;
 
-pub use ffdh::Power;
+pub use ffdh::{Group, Power};
+pub use group::{BadGroup, BadNumbers, GroupLen, LEAST_BITS, MOST_BITS, Numbers, Published, take_for_sound};
+pub use search::{expected_draws, generate};
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,16 +36,33 @@ pub enum Suite {
     Ffdhe3072,
     /// Diffie-Hellman in RFC 7919's group of 4,096 bits.
     Ffdhe4096,
+    /// Diffie-Hellman in a group that a transaction has published: the paper's Algorithms 1 and 3.
+    FfdhPublished,
+    /// Diffie-Hellman in a group that the offer itself brings: the paper's Algorithms 2 and 4.
+    FfdhCustom,
 }
 
 /// No suite of that name is known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("no suite is called `{0}`; known are: x25519, x25519-mlkem768, ffdhe2048, ffdhe3072, ffdhe4096")]
+#[error(
+    "no suite is called `{0}`; known are: x25519, x25519-mlkem768, ffdhe2048, ffdhe3072, ffdhe4096, ffdh-published, ffdh-custom"
+)]
 pub struct UnknownSuite(String);
 
 impl Suite {
     /// Every suite, the one to prefer first.
-    pub const ALL: [Suite; 5] =
+    pub const ALL: [Suite; 7] = [
+        Suite::X25519MlKem768,
+        Suite::X25519,
+        Suite::Ffdhe4096,
+        Suite::Ffdhe3072,
+        Suite::Ffdhe2048,
+        Suite::FfdhPublished,
+        Suite::FfdhCustom,
+    ];
+
+    /// Those that need nothing but their name, which are answered where nothing else is said.
+    pub const USUAL: [Suite; 5] =
         [Suite::X25519MlKem768, Suite::X25519, Suite::Ffdhe4096, Suite::Ffdhe3072, Suite::Ffdhe2048];
 
     /// Those for which every card has prekeys.
@@ -67,6 +88,8 @@ impl Suite {
             Suite::Ffdhe2048 => 3,
             Suite::Ffdhe3072 => 4,
             Suite::Ffdhe4096 => 5,
+            Suite::FfdhPublished => 6,
+            Suite::FfdhCustom => 7,
         }
     }
 
@@ -83,28 +106,45 @@ impl Suite {
             Suite::Ffdhe2048 => "ffdhe2048",
             Suite::Ffdhe3072 => "ffdhe3072",
             Suite::Ffdhe4096 => "ffdhe4096",
+            Suite::FfdhPublished => "ffdh-published",
+            Suite::FfdhCustom => "ffdh-custom",
         }
     }
 
-    /// Bytes of share A.
+    /// Whether its offers bring or name the group: over the static carrier alone, whose layout has a place for it.
+    pub const fn brings_group(self) -> bool {
+        matches!(self, Suite::FfdhPublished | Suite::FfdhCustom)
+    }
+
+    /// Whether offers of it can ride so.
+    pub const fn rides_over(self, carrier: Carrier) -> bool {
+        !self.brings_group() || matches!(carrier, Carrier::Static)
+    }
+
+    /// Bytes of share A; none of a suite that brings its group, whose shares are as long as that group's modulus.
     pub const fn offer_share_len(self) -> usize {
         match self {
             Suite::X25519 => x25519::SHARE_LEN,
             Suite::X25519MlKem768 => xwing::KEY_LEN,
-            Suite::Ffdhe2048 => 256,
-            Suite::Ffdhe3072 => 384,
-            Suite::Ffdhe4096 => 512,
+            _ => self.number_len(),
         }
     }
 
-    /// Bytes of share B.
+    /// Bytes of share B, as of share A.
     pub const fn answer_share_len(self) -> usize {
         match self {
             Suite::X25519 => x25519::SHARE_LEN,
             Suite::X25519MlKem768 => xwing::CIPHERTEXT_LEN,
+            _ => self.number_len(),
+        }
+    }
+
+    const fn number_len(self) -> usize {
+        match self {
             Suite::Ffdhe2048 => 256,
             Suite::Ffdhe3072 => 384,
             Suite::Ffdhe4096 => 512,
+            _ => 0,
         }
     }
 
@@ -161,6 +201,9 @@ pub enum BadShare {
     /// The reader's own share, sent back.
     #[error("the reader's own share, reflected")]
     Reflected,
+    /// Nothing was made in a group that is not there.
+    #[error("the group of an offer of {0} is not at hand")]
+    NoGroup(Suite),
 }
 
 /// A side's secret of an agreement; in X-Wing, the initiator's.
@@ -168,19 +211,30 @@ pub(crate) enum ShareSecret {
     X25519(x25519::Private),
     XWing(xwing::Private),
     Ffdh(ffdh::Private),
+    /// Of a suite that brings its group, without one: its share is empty, which nobody takes.
+    Groupless(Suite),
 }
 
 impl ShareSecret {
-    /// The secret that PROTOCOL.md 6.1 derives.
-    pub(crate) fn derive(suite: Suite, secret: &NegotiationSecret, binding: &Binding) -> Self {
+    /// The secret that PROTOCOL.md 6.1 derives; `group` is what the offer brings.
+    pub(crate) fn derive(
+        suite: Suite,
+        group: Option<&Group>,
+        secret: &NegotiationSecret,
+        binding: &Binding,
+    ) -> Self {
         match suite {
             Suite::X25519 => Self::X25519(x25519::Private::new(&secret.derive(x25519::PURPOSE, binding))),
             Suite::X25519MlKem768 => {
                 Self::XWing(xwing::Private::new(&secret.derive(xwing::PURPOSE, binding)))
             }
             Suite::Ffdhe2048 | Suite::Ffdhe3072 | Suite::Ffdhe4096 => {
-                Self::ffdh(suite, &secret.derive_for(ffdh::PURPOSE, binding, b"", b""))
+                Self::ffdh(ffdh::group(suite), &secret.derive_for(ffdh::PURPOSE, binding, b"", b""))
             }
+            Suite::FfdhPublished | Suite::FfdhCustom => match group {
+                Some(group) => Self::ffdh(group, &secret.derive_for(ffdh::PURPOSE, binding, b"", b"")),
+                None => Self::Groupless(suite),
+            },
         }
     }
 
@@ -191,13 +245,14 @@ impl ShareSecret {
             Suite::X25519 => Self::X25519(x25519::Private::new(&expand(secret, "prekey", &[&number]))),
             Suite::X25519MlKem768 => Self::XWing(xwing::Private::new(&expand(secret, "prekey", &[&number]))),
             Suite::Ffdhe2048 | Suite::Ffdhe3072 | Suite::Ffdhe4096 => {
-                Self::ffdh(suite, &expand(secret, "prekey", &[&number]))
+                Self::ffdh(ffdh::group(suite), &expand(secret, "prekey", &[&number]))
             }
+            Suite::FfdhPublished | Suite::FfdhCustom => Self::Groupless(suite),
         }
     }
 
-    fn ffdh(suite: Suite, exponent: &Secret<{ ffdh::EXPONENT_LEN }>) -> Self {
-        Self::Ffdh(ffdh::Private::new(ffdh::group(suite), exponent))
+    fn ffdh(group: &Group, exponent: &Secret<{ ffdh::EXPONENT_LEN }>) -> Self {
+        Self::Ffdh(ffdh::Private::new(group, exponent))
     }
 
     /// The share that the peer sees.
@@ -206,6 +261,7 @@ impl ShareSecret {
             Self::X25519(private) => private.public().to_vec(),
             Self::XWing(private) => private.public(),
             Self::Ffdh(private) => private.public().to_vec(),
+            Self::Groupless(_) => Vec::new(),
         }
     }
 
@@ -215,6 +271,7 @@ impl ShareSecret {
             Self::X25519(private) => private.agree(theirs),
             Self::XWing(private) => private.decapsulate(theirs),
             Self::Ffdh(private) => private.agree(theirs),
+            Self::Groupless(suite) => Err(BadShare::NoGroup(*suite)),
         }
     }
 }
@@ -222,6 +279,7 @@ impl ShareSecret {
 /// The responder's share B and the shared secret, if share A may be used.
 pub(crate) fn respond(
     suite: Suite,
+    group: Option<&Group>,
     secret: &NegotiationSecret,
     binding: &Binding,
     theirs: &[u8],
@@ -230,7 +288,7 @@ pub(crate) fn respond(
         let randomness = secret.derive_for(xwing::ENCAPSULATION, binding, theirs, b"");
         return xwing::encapsulate(theirs, &randomness);
     }
-    let mine = ShareSecret::derive(suite, secret, binding);
+    let mine = ShareSecret::derive(suite, group, secret, binding);
     Ok((mine.public(), mine.agree(theirs)?))
 }
 

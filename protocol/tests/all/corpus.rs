@@ -100,7 +100,7 @@ fn sealed_seeds() -> [(&'static str, Vec<u8>); 7] {
     ]
 }
 
-fn message_seeds() -> [(&'static str, Vec<u8>); 13] {
+fn message_seeds() -> [(&'static str, Vec<u8>); 18] {
     let [sequences, amounts] =
         [AnswerForm::Sequences, AnswerForm::Amounts].map(|form| message_bytes::offer(Suite::X25519, form));
     let own = sequences.to_bytes();
@@ -111,6 +111,12 @@ fn message_seeds() -> [(&'static str, Vec<u8>); 13] {
         [Carrier::Static, Carrier::Dynamic].map(|c| message_bytes::offer_over(Suite::X25519, c));
     let [dated_answer, locked_answer] =
         [&dated, &locked].map(|offer| message_bytes::answer(offer.clone()).unwrap().0.to_bytes());
+    let [custom, published] = [Suite::FfdhCustom, Suite::FfdhPublished]
+        .map(|suite| message_bytes::offer_over(suite, Carrier::Static));
+    let [custom_answer, published_answer] =
+        [&custom, &published].map(|offer| message_bytes::answer(offer.clone()).unwrap().0.to_bytes());
+    let mut composite = custom.to_bytes();
+    composite[12 + 256 + 1 + 100] ^= 1;
     let small_order = Vec::from_hex(SMALL_ORDER[3]).unwrap();
     let mut wrong_tag = answer.to_bytes();
     wrong_tag[48] ^= 1;
@@ -128,6 +134,11 @@ fn message_seeds() -> [(&'static str, Vec<u8>); 13] {
         ("answer-dynamic", of_kind(5, &locked_answer)),
         ("offer-of-x-wing", of_kind(0, &hybrid.to_bytes())),
         ("answer-of-x-wing", of_kind(1, &hybrid_answer.to_bytes())),
+        ("offer-with-its-group", of_kind(2, &custom.to_bytes())),
+        ("offer-with-a-composite-group", of_kind(2, &composite)),
+        ("offer-of-a-published-group", of_kind(2, &published.to_bytes())),
+        ("answer-in-the-offers-group", of_kind(3, &custom_answer)),
+        ("answer-in-a-published-group", of_kind(3, &published_answer)),
     ]
 }
 

@@ -16,6 +16,9 @@ mod corpus;
 mod errata;
 #[path = "../support/file.rs"]
 mod file;
+#[path = "../support/groups.rs"]
+mod fixtures;
+mod groups;
 mod identity;
 mod introductions;
 #[path = "../support/json.rs"]

@@ -4,6 +4,7 @@
 mod authorship;
 mod cards;
 mod derivation;
+mod groups;
 mod introductions;
 mod negotiation;
 mod sealed;

@@ -1,0 +1,112 @@
+//! `keyway params`, and offers in groups that come from outside.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::fixtures::{COMPOSITE, MODP2048, SMOOTH};
+use crate::stage::Stage;
+
+/// Writes a group into a file.
+fn group(stage: &Stage, name: &str, modulus: &str, generator: &str) {
+    fs::write(stage.join(name), format!("# of a test\np = {modulus}\ng = {generator}\n")).unwrap();
+}
+
+/// Both homes answer these suites, and their cards say so.
+fn accepting(suites: &str) -> Stage {
+    let stage = Stage::funded();
+    for home in ["car", "charger"] {
+        let config = stage.join(home).join("keyway.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(config, text.replace("[policy]\n", &format!("[policy]\n{suites}\n"))).unwrap();
+        stage.ok(&format!("--home {home} sync"));
+    }
+    stage.exchange_cards("car", "charger");
+    stage
+}
+
+#[test]
+fn algorithm_2_and_4_by_hand_a_group_from_a_file_leads_to_one_key() {
+    let stage = accepting("suites = [\"ffdh-custom\"]");
+    group(&stage, "mine.group", MODP2048, "2");
+    let offer = "--home car offer charger --pay 250000sat --carrier static --suite ffdh-custom";
+    let run = stage.run(&format!("{offer} --params mine.group"));
+    assert!(run.stderr.contains("warning: this group is that of whoever made the file"), "{}", run.stderr);
+    run.ok();
+    stage.answer();
+    let keys = |home: &str| stage.json(&format!("--home {home} keys"));
+    assert_eq!(keys("car")[0]["state"], "active");
+    assert_eq!(keys("car")[0]["suite"], "ffdh-custom");
+    assert_eq!(keys("car")[0]["fingerprint"], keys("charger")[0]["fingerprint"]);
+    let sealed = stage.feed("--home car seal charger", b"start").ok();
+    assert_eq!(stage.feed("--home charger open", sealed.as_bytes()).ok(), "start");
+}
+
+#[test]
+fn a_group_is_checked_by_name_and_the_exit_code_says_it() {
+    let stage = Stage::new();
+    group(&stage, "good", MODP2048, "2");
+    let checked = stage.json("params check good");
+    assert_eq!((&checked["sound"], &checked["bits"]), (&true.into(), &2048.into()));
+    for (name, modulus, generator, why) in [
+        ("composite", COMPOSITE, "4", "its modulus is composite"),
+        ("smooth", SMOOTH, "4", "its modulus is no safe prime"),
+        ("one", MODP2048, "1", "its generator is 1 or p - 1"),
+        ("zero", MODP2048, "0", "its generator is 0"),
+        ("weak", "17", "4", "its modulus has 5 bits, and is weak"),
+    ] {
+        group(&stage, name, modulus, generator);
+        let run = stage.run(&format!("params check {name}"));
+        assert!(run.stderr.contains(why), "{}", run.stderr);
+        assert_ne!(run.code(), Some(0));
+    }
+    let checked = stage.run("--json params check smooth");
+    assert_eq!(checked.code(), Some(4));
+    assert!(checked.text().contains("\"sound\":false") || checked.text().contains("\"sound\": false"));
+    fs::write(stage.join("noise"), [0xff; 100]).unwrap();
+    assert!(stage.run("params check noise").explained(2).contains("holds no group"));
+    assert!(stage.run("params check nowhere").explained(1).contains("cannot read"));
+}
+
+#[test]
+fn an_offer_in_no_group_or_over_another_carrier_says_what_to_do() {
+    let stage = accepting("suites = [\"ffdh-custom\", \"x25519\"]");
+    group(&stage, "mine.group", MODP2048, "2");
+    let offer = "--home car offer charger --pay 250000sat";
+    let over = |more: &str| stage.run(&format!("{offer} {more}")).explained(4);
+    assert!(over("--carrier static --suite ffdh-custom").contains("give it with --params FILE"));
+    assert!(
+        stage
+            .run(&format!("{offer} --carrier value --suite ffdh-custom --params mine.group"))
+            .stderr
+            .contains("use --carrier static")
+    );
+    assert!(
+        stage
+            .run(&format!("{offer} --suite x25519 --params mine.group"))
+            .stderr
+            .contains("use --suite ffdh-custom")
+    );
+}
+
+#[test]
+fn a_search_that_is_ended_leaves_nothing_behind() {
+    let stage = Stage::new();
+    let mut search = stage
+        .command("params generate --bits 4096 --out mine.group")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It says what it does before it begins.
+    let mut first = [0; 20];
+    search.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let pid = rustix::process::Pid::from_child(&search);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert!(!search.wait().unwrap().success());
+    assert!(!stage.join("mine.group").exists());
+    fs::write(stage.join("mine.group"), "").unwrap();
+    assert!(stage.run("params generate --out mine.group").explained(1).contains("exists already"));
+    assert_eq!(stage.run("params generate --bits 1024").code(), Some(2));
+}
