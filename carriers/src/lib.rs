@@ -5,5 +5,6 @@
 //! the author's signature does not cover carries message bytes.
 
 mod bits;
+pub mod paper;
 pub mod script;
 pub mod value;

@@ -235,6 +235,21 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// No group in a transaction of the chain.
+    #[error(
+        "`{prefix}` is no published group\n{why}\n`keyway params list` shows those there are; a file is given by its name"
+    )]
+    NoSuchGroup {
+        /// What was asked for.
+        prefix: String,
+        /// What is there.
+        why: String,
+    },
+    /// No key of the paper's value channel.
+    #[error(
+        "there is no key of an offer that begins with `{0}`\nit is not answered, the answer is not mined, or this home has no part in it\n`keyway lab list` shows where they stand"
+    )]
+    NoStudyKey(String),
     /// More in a file than can be meant.
     #[error("{} is too long\nmore than {} bytes are not read here\ngive the right file", path.display(), grouped(*most))]
     TooLong {

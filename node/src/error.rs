@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use bitcoin::Amount;
+use bitcoin::{Amount, Txid};
 use keyway_carriers::value;
 use keyway_chain::{ChainId, Depth, Height};
 use keyway_ledger::{BroadcastError, LedgerError, RefusalKind};
@@ -254,6 +254,58 @@ pub enum NodeError {
     /// The group must not be used.
     #[error("the group must not be used\n{0}\nmake one with `keyway params generate`, or use another suite")]
     BadGroup(#[from] BadGroup),
+    /// The paper's eight digits where coins have a price.
+    #[error(
+        "the paper's eight digits are not for {0}\nwhoever reads the chain has the key in a moment, and the coins have a price here\nuse regtest, a signet or a testnet, for study"
+    )]
+    StudyOnMain(&'static str),
+    /// The paper's eight digits, and nobody said that they are known to be broken.
+    #[error(
+        "the paper's eight digits protect nothing\na prime of 27 bits at the most falls in a moment: `keyway lab break` shows it\nfor study say --i-know-this-is-broken; for keys use `keyway offer`"
+    )]
+    StudyUnsaid,
+    /// No offer of that kind to answer.
+    #[error(
+        "no offer by the paper's value channel to this home begins with `{0}`\nit must be mined, and not answered yet\nrun `keyway sync`, then `keyway lab list`"
+    )]
+    NoStudy(String),
+    /// Answered, and not mined yet.
+    #[error(
+        "the offer {0} is answered already\nthe answer waits to be mined\nrun `keyway sync` after the next block"
+    )]
+    StudyAnswered(Txid),
+    /// Every answer would be dust.
+    #[error(
+        "the offer's numbers leave no share to answer with\nevery power of its generator is below what nodes relay as an output\nask the payer for another offer"
+    )]
+    StudyTooSmall,
+    /// No published group of that id.
+    #[error(
+        "no published group that may be used begins with `{0}`\nthose of this home and of the peers in policy.groups_from are\n`keyway params list` shows all that the chain has; run `keyway sync` first if it is new"
+    )]
+    UnknownGroup(String),
+    /// A published group that an offer cannot name yet.
+    #[error(
+        "not yet: the group of {txid} has depth {has} of {wants}\nan offer may name it when no usual reorganisation takes it away\nrun it again after the next block"
+    )]
+    GroupTooYoung {
+        /// Its transaction.
+        txid: Txid,
+        /// How deep it is.
+        has: Depth,
+        /// How deep it must be.
+        wants: Depth,
+    },
+    /// The ledger relays no data output so large.
+    #[error(
+        "the ledger relays at most {most} bytes of data, and publishing this group takes {bytes}\na group must be there for everybody to find, in an output of its own\npublish it through a Bitcoin Core 30 or newer, or put it into the offer: --suite ffdh-custom"
+    )]
+    DataTooLong {
+        /// Bytes of the scripts.
+        bytes: usize,
+        /// What is relayed.
+        most: usize,
+    },
     /// A suite that brings its group, over a carrier that has no place for it.
     #[error(
         "{suite} rides over the static carrier alone\n{}\nuse --carrier static, or another suite", no_place(*carrier, *bytes, *price, *outputs)
@@ -441,9 +493,10 @@ impl NodeError {
     /// How to take it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoConfirmedCoin { .. } | Self::NoCoinForEnvelope { .. } | Self::TooManyUnconfirmed(_) => {
-                Kind::NotYet
-            }
+            Self::NoConfirmedCoin { .. }
+            | Self::NoCoinForEnvelope { .. }
+            | Self::TooManyUnconfirmed(_)
+            | Self::GroupTooYoung { .. } => Kind::NotYet,
             Self::KeyUnusable { state: State::Offered | State::Answered | State::Provisional, .. } => {
                 Kind::NotYet
             }
@@ -455,6 +508,10 @@ impl NodeError {
             | Self::NoPrekey { .. }
             | Self::NotEnforced { .. }
             | Self::GroupMissing { .. }
+            | Self::DataTooLong { .. }
+            | Self::StudyOnMain(_)
+            | Self::StudyUnsaid
+            | Self::StudyTooSmall
             | Self::GroupNotWanted { .. }
             | Self::BadGroup(_)
             | Self::NoPlaceForGroup { .. }

@@ -134,6 +134,11 @@ impl History {
         self.pending = pending;
     }
 
+    /// The first followed block: the birthday, unless a reorganisation went below it.
+    pub fn first(&self) -> Option<Block> {
+        self.blocks.first_key_value().map(|(_, block)| *block)
+    }
+
     /// The last followed block.
     pub fn last(&self) -> Option<Block> {
         self.blocks.last_key_value().map(|(_, block)| *block)

@@ -31,9 +31,10 @@ pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
-    AnswerView, Costs, Event, EvidenceError, EvidenceRequest, NegotiationView, NewParty, NextRotation,
-    OfferRequest, OfferSent, OfferView, Opened, OwnView, Party, Quote, Raised, Scan, SealedMessage, Status,
-    Synced, Terms, TraceView, Waiting, Way, birthday, fresh_mnemonic,
+    AnswerView, Costs, Event, EvidenceError, EvidenceRequest, GroupSent, KnownToBeBroken, Marked,
+    NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView, Opened, OwnView, Party,
+    PublishedGroup, Quote, Raised, Scan, SealedMessage, Status, Study, StudySeen, StudySent, Synced, Terms,
+    TraceView, Waiting, Way, birthday, fresh_mnemonic, marked_groups, studies_between,
 };
 pub use peers::Standing;
 pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};

@@ -3,11 +3,13 @@
 //! - [`data`]: bytes in an output that nobody can spend;
 //! - [`envelope`]: bytes in a script that the transaction shows, where nodes relay no such output;
 //! - [`lock`]: the output that holds a payment until the offer is answered;
+//! - [`published`]: groups for everybody, which offers name;
 //! - [`read_offer`], [`read_answer`]: what a transaction carries in that way.
 
 pub mod data;
 pub mod envelope;
 pub mod lock;
+pub mod published;
 
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Transaction};
 use keyway_chain::Chain;

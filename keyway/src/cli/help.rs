@@ -354,7 +354,7 @@ Suites, and what they rest on
   ffdhe2048, ffdhe3072, ffdhe4096
                     Diffie-Hellman in the groups of RFC 7919
   ffdh-custom       in a group that the offer brings: --params FILE
-  ffdh-published    in a group that a transaction has published
+  ffdh-published    in a group that a transaction has published: --published TXID
 
 The last two are the paper's own. Their groups come from somebody: each is checked, and no check finds a prime that was
 made to be broken. They ride over the static carrier, and a home answers them only if policy.suites names them.

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod help;
+pub mod lab;
 mod options;
 pub mod params;
 #[cfg(test)]
@@ -100,12 +101,19 @@ pub enum Command {
     /// Replace the key with a peer by a new one, on the same terms
     #[command(after_help = help::ROTATE)]
     Rotate(Rotate),
-    /// Groups for Diffie-Hellman: make and check them
+    /// Groups for Diffie-Hellman: make, check, publish and list them
     #[command(after_help = params::HELP, subcommand_required = true)]
     Params {
         /// What to do with groups.
         #[command(subcommand)]
         action: params::ParamsAction,
+    },
+    /// The paper's eight digits to the letter, for study, and how they break
+    #[command(after_help = lab::HELP, subcommand_required = true)]
+    Lab {
+        /// What to study.
+        #[command(subcommand)]
+        action: lab::LabAction,
     },
     /// Say what negotiating would cost, before anything is paid
     #[command(after_help = help::COST)]

@@ -199,6 +199,9 @@ pub struct Offer {
     /// The group of --suite ffdh-custom: a file as `keyway params generate` writes it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub params: Option<PathBuf>,
+    /// The group of --suite ffdh-published: the transaction that published it, or the beginning of its id
+    #[arg(long, value_name = "TXID", conflicts_with = "params")]
+    pub published: Option<String>,
 }
 
 /// `keyway rotate`

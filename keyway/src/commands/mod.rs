@@ -7,6 +7,7 @@ pub mod evidence;
 mod generate;
 pub mod init;
 mod keys;
+mod lab;
 mod messages;
 mod offer;
 pub mod params;
@@ -38,7 +39,6 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<(), Error> {
         Command::Enforce(args) => crate::enforce::run(&args, ui),
         Command::Cost(args) => cost::run(&args, ui),
         Command::Params { action: ParamsAction::Generate(args) } => params::generate(&args, ui),
-        Command::Params { action: ParamsAction::Check(args) } => params::check(&args, ui),
         Command::Config { action: ConfigAction::Check } => status::config(&global, ui),
         Command::Config { action: ConfigAction::Sample(args) } => generate::sample(&args, ui),
         Command::Evidence { action } => evidence::run(&global, &action, ui),
@@ -79,6 +79,10 @@ fn with_home(command: Command, mut context: Context<'_>, ui: &Ui) -> Result<(), 
         Command::Seal(args) => messages::seal(context, &args, ui),
         Command::Open(args) => messages::open(context, &args, ui),
         Command::Status => status::status(context, ui),
+        Command::Params { action: ParamsAction::Publish(args) } => params::publish(context, &args, ui),
+        Command::Params { action: ParamsAction::List(args) } => params::list(context, &args, ui),
+        Command::Params { action: ParamsAction::Check(args) } => params::check(context, &args, ui),
+        Command::Lab { action } => lab::run(context, &action, ui),
         _ => Err(Error::NotServed),
     }
 }

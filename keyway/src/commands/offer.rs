@@ -32,7 +32,7 @@ struct Offered {
 /// `keyway offer`
 pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error> {
     let peer = context.party()?.peer(&args.peer)?.permanent().name.to_string();
-    let request = OfferRequest {
+    let mut request = OfferRequest {
         peer: peer.clone(),
         price: args.pay.0,
         suite: args.terms.suite(),
@@ -44,6 +44,9 @@ pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error
     };
     let (party, ledger) = context.party_and_ledger()?;
     progress::sync(ui, party, ledger)?;
+    if let Some(txid) = &args.published {
+        request.group = Some(party.published_group(txid)?);
+    }
     let sent = party.offer(ledger, &request)?;
     tell(&request, &sent, ui)
 }

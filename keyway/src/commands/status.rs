@@ -212,6 +212,7 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
         setting("policy.suites", listed(&config.accepts.suites)),
         setting("policy.carriers", listed(&config.accepts.carriers)),
+        setting("policy.groups_from", names(&config.accepts.groups_from)),
         setting("rotation.after_blocks", rotation.after_blocks.unwrap_or(0).to_string()),
         setting("rotation.after_hours", rotation.after_hours.unwrap_or(0).to_string()),
         setting("rotation.after_mib", rotation.after_mib.unwrap_or(0).to_string()),

@@ -8,6 +8,12 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// How much time has passed since then.
+pub fn since(seconds: u32) -> std::time::Duration {
+    let then = UNIX_EPOCH + std::time::Duration::from_secs(seconds.into());
+    SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
 /// How long ago that was: `18 s`, `3 h`. Block times may lie a little ahead of the clock.
 pub fn age(seconds: u32) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

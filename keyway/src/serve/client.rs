@@ -11,8 +11,9 @@ use hyper_util::rt::TokioIo;
 
 use super::protocol::{Bytes, Reply, Request};
 use super::socket_of;
+use crate::cli::params::{ParamsAction, ParamsPublish};
 use crate::cli::{Cli, Command, EvidenceAction, Offer, PeerAction};
-use crate::commands::{cards, evidence};
+use crate::commands::{cards, evidence, params};
 use crate::error::Error;
 use crate::ui::Ui;
 use crate::{files, unlock};
@@ -61,7 +62,10 @@ fn is_servable(command: &Command) -> bool {
         | Command::Evidence { action: EvidenceAction::Export(_) }
         | Command::Seal(_)
         | Command::Open(_)
+        | Command::Lab { .. }
         | Command::Status => true,
+        Command::Params { action: ParamsAction::Publish(args) } => args.group.is_some(),
+        Command::Params { action } => !matches!(action, ParamsAction::Generate(_)),
         Command::Keys(keys) => keys.reveal.is_none(),
         _ => false,
     }
@@ -73,7 +77,13 @@ fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
     match command {
         Command::Seal(args) => read(&args.file, files::MESSAGE),
         Command::Open(args) => read(&args.file, files::SEALED),
-        Command::Offer(Offer { params: Some(path), .. }) => read(path, files::GROUP),
+        Command::Offer(Offer { params: Some(path), .. })
+        | Command::Params { action: ParamsAction::Publish(ParamsPublish { group: Some(path), .. }) } => {
+            read(path, files::GROUP)
+        }
+        Command::Params { action: ParamsAction::Check(args) } if params::txid(&args.group).is_none() => {
+            read(Path::new(&args.group), files::GROUP)
+        }
         Command::Peer { action: PeerAction::Add(args) } => match cards::file_of(&args.card)? {
             Some(path) => read(path, files::CARD),
             None => Ok(None),

@@ -172,7 +172,7 @@ error: the configuration car/keyway.toml is wrong
      |
   25 | anser = true
      | ^^^^^
-  unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`, `suites`, `carriers`
+  unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`, `suites`, `carriers`, `groups_from`
   correct the file, and look at it with `keyway config check`
 
 "#]]
@@ -260,6 +260,7 @@ policy.key_depth         2                                                      
 policy.least_price_sat   70000                                                     in the file
 policy.suites            x25519-mlkem768, x25519, ffdhe4096, ffdhe3072, ffdhe2048  default
 policy.carriers          value, static, dynamic                                    default
+policy.groups_from       nobody                                                    in the file
 rotation.after_blocks    0                                                         in the file
 rotation.after_hours     0                                                         in the file
 rotation.after_mib       0                                                         in the file

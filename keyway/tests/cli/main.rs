@@ -29,6 +29,7 @@ mod fixtures;
 mod fleet;
 mod help;
 mod killed;
+mod lab;
 mod params;
 mod refusals;
 mod reorganised;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::fixtures::{COMPOSITE, MODP2048, SMOOTH};
+use crate::fixtures::{COMPOSITE, MODP2048, SAFE2060, SMOOTH};
 use crate::stage::Stage;
 
 /// Writes a group into a file.
@@ -18,6 +18,7 @@ fn accepting(suites: &str) -> Stage {
     for home in ["car", "charger"] {
         let config = stage.join(home).join("keyway.toml");
         let text = fs::read_to_string(&config).unwrap();
+        let text = text.replace("groups_from = []\n", "");
         fs::write(config, text.replace("[policy]\n", &format!("[policy]\n{suites}\n"))).unwrap();
         stage.ok(&format!("--home {home} sync"));
     }
@@ -40,6 +41,39 @@ fn algorithm_2_and_4_by_hand_a_group_from_a_file_leads_to_one_key() {
     assert_eq!(keys("car")[0]["fingerprint"], keys("charger")[0]["fingerprint"]);
     let sealed = stage.feed("--home car seal charger", b"start").ok();
     assert_eq!(stage.feed("--home charger open", sealed.as_bytes()).ok(), "start");
+}
+
+#[test]
+fn algorithm_1_and_3_by_hand_a_published_group_is_found_named_and_used() {
+    let stage = accepting("suites = [\"ffdh-published\"]\ngroups_from = [\"charger\"]");
+    group(&stage, "mine.group", SAFE2060, "4");
+    stage.ok("--home charger fund 0.01btc");
+    let published = stage.json("--home charger params publish mine.group");
+    let txid = published["txid"].as_str().unwrap();
+    assert_eq!(published["bits"], 2060);
+    stage.ok("--home charger mine");
+    let offer = "--home car offer charger --pay 250000sat --carrier static --suite ffdh-published";
+    assert!(stage.run(&format!("{offer} --published {txid}")).explained(3).contains("has depth 1 of 6"));
+    stage.ok("--home charger mine 5");
+    let listed = stage.json("--home car params list");
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    let (first, is) = (&listed[0], |key: &str| listed[0][key].clone());
+    assert_eq!(
+        (is("txid"), is("name"), is("used"), is("sound")),
+        (txid.into(), "charger".into(), true.into(), true.into())
+    );
+    assert_eq!(first["digest"], published["digest"]);
+    assert_eq!(stage.json(&format!("--home car params check {}", &txid[..12]))["sound"], true);
+    stage.ok(&format!("{offer} --published {}", &txid[..8]));
+    stage.answer();
+    let keys = |home: &str| stage.json(&format!("--home {home} keys"));
+    assert_eq!(
+        (&keys("car")[0]["state"], &keys("car")[0]["suite"]),
+        (&"active".into(), &"ffdh-published".into())
+    );
+    assert_eq!(keys("car")[0]["fingerprint"], keys("charger")[0]["fingerprint"]);
+    assert!(stage.run(&format!("{offer} --published 00000000")).explained(1).contains("no published group"));
+    assert!(stage.run("--home car params check 0000000000").explained(1).contains("is no published group"));
 }
 
 #[test]

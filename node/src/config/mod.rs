@@ -62,11 +62,13 @@ pub struct Accepts {
     pub suites: Vec<Suite>,
     /// Carriers; never empty.
     pub carriers: Vec<Carrier>,
+    /// Names of peers whose published groups are used; one's own always are.
+    pub groups_from: Vec<Name>,
 }
 
 impl Default for Accepts {
     fn default() -> Self {
-        Self { suites: Suite::USUAL.to_vec(), carriers: Carrier::ALL.to_vec() }
+        Self { suites: Suite::USUAL.to_vec(), carriers: Carrier::ALL.to_vec(), groups_from: Vec::new() }
     }
 }
 
@@ -124,6 +126,8 @@ struct PolicyTable {
     least_price_sat: Option<u64>,
     suites: Option<Vec<String>>,
     carriers: Option<Vec<String>>,
+    #[serde(default)]
+    groups_from: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -216,6 +220,7 @@ impl Config {
         let accepts = Accepts {
             suites: listed("suites", file.policy.suites, &Suite::USUAL).map_err(wrong)?,
             carriers: listed("carriers", file.policy.carriers, &Carrier::ALL).map_err(wrong)?,
+            groups_from: names("policy.groups_from", &file.policy.groups_from).map_err(wrong)?,
         };
         let introductions = file.introductions.read(folder).map_err(wrong)?;
         let fee_ceiling = ceiling(file.fees.ceiling_sat_per_vb.unwrap_or(FEE_CEILING));
@@ -249,7 +254,9 @@ impl Config {
              # Suites and carriers that are answered, the most wanted first; the card lists them. Without these lines: all,\n\
              # but ffdh-published and ffdh-custom, whose groups come from others.\n\
              {suites}\
-             {carriers}\n\
+             {carriers}\
+             # Peers whose published groups are used, for suite ffdh-published; one's own always are.\n\
+             groups_from = [{groups_from}]\n\n\
              [introductions]\n\
              # Peers, accepted by hand, whose introductions count: whoever they introduce is dealt with.\n\
              accept_by = [{accept_by}]\n\
@@ -274,6 +281,7 @@ impl Config {
             least = least_price.to_sat(),
             suites = list_toml("suites", &self.accepts.suites, &Suite::USUAL),
             carriers = list_toml("carriers", &self.accepts.carriers, &Carrier::ALL),
+            groups_from = quoted(&self.accepts.groups_from),
             after_blocks = self.rotation.after_blocks.unwrap_or(0),
             after_hours = self.rotation.after_hours.unwrap_or(0),
             after_mib = self.rotation.after_mib.unwrap_or(0),
@@ -307,10 +315,14 @@ fn above_zero<N: Default + PartialEq>(number: N) -> Option<N> {
 
 impl IntroductionsTable {
     fn read(self, folder: &Path) -> Result<Introductions, String> {
-        let name = |name: &String| name.parse().map_err(|error| format!("introductions.accept_by: {error}"));
-        let accept_by = self.accept_by.iter().map(name).collect::<Result<_, _>>()?;
+        let accept_by = names("introductions.accept_by", &self.accept_by)?;
         Ok(Introductions { accept_by, roster: self.roster.map(|path| folder.join(path)) })
     }
+}
+
+/// Parties by their names; or what is wrong.
+fn names(setting: &str, given: &[String]) -> Result<Vec<Name>, String> {
+    given.iter().map(|name| name.parse().map_err(|error| format!("{setting}: {error}"))).collect()
 }
 
 /// The entries of a list by their names, or the usual ones; or what is wrong.

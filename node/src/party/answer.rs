@@ -119,6 +119,7 @@ impl Party {
             && height.depth_under(tip) >= policy.offer_depth
             && record.price >= policy.least_price
             && self.config.accepts.takes(record.suite, record.carrier)
+            && reading.offer.as_ref().is_some_and(|offer| self.has_group(offer))
             && self.peer_by_key(record.peer).is_some_and(|peer| self.standing(peer).deals())
             && reading.offer.as_ref().and_then(OfferRead::timeout).is_none_or(|timeout| timeout > tip)
             && !self.history.unmined_sent().any(|sent| sent.purpose == Purpose::Answer(*id));

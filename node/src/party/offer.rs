@@ -203,7 +203,7 @@ impl Party {
         (carrier == Carrier::Static || way == Way::Envelope).then_some(height)
     }
 
-    fn confirmed_coin(&self, wallet: &Wallet, needed: Amount) -> Result<OutPoint, NodeError> {
+    pub(super) fn confirmed_coin(&self, wallet: &Wallet, needed: Amount) -> Result<OutPoint, NodeError> {
         let unmined = self.history.hopeful_sent().count();
         if unmined >= MOST_UNCONFIRMED {
             return Err(NodeError::TooManyUnconfirmed(unmined));

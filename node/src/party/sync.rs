@@ -161,6 +161,7 @@ impl Party {
         self.read_roster(&mut synced.events)?;
         let mut watch = self.watch();
         self.follow(ledger, &mut watch, progress, &mut synced)?;
+        self.find_groups(ledger, progress)?;
         let pending = ledger.pending(&watch)?;
         self.history.set_pending(pending.into_iter().map(|hit| hit.tx).collect());
         self.send_again(ledger, &mut synced.events)?;
@@ -236,8 +237,9 @@ impl Party {
     fn take_in(&self, connected: Connected, watch: &mut Watch) -> Option<(Block, Vec<Mined>)> {
         let Connected { at, header, hits } = connected;
         let place = |index| Position { height: at.height, index };
+        let ours = hits.into_iter().filter(|hit| !self.is_strangers_group(watch, &hit.tx));
         let mined: Vec<Mined> =
-            hits.into_iter().map(|hit| Mined::new(hit.tx, place(hit.position), hit.input_zero)).collect();
+            ours.map(|hit| Mined::new(hit.tx, place(hit.position), hit.input_zero)).collect();
         let news = mined.iter().filter(|mined| self.watch_tx(watch, &mined.tx, mined.txid)).count();
         (news == 0).then_some((Block { at, time: header.time }, mined))
     }
@@ -283,6 +285,7 @@ impl Party {
     fn watch(&self) -> Watch {
         let mut watch = Watch::new();
         watch.add_script(self.key().script());
+        self.watch_groups(&mut watch);
         for mined in self.history.in_order() {
             self.watch_tx(&mut watch, &mined.tx, mined.txid);
         }

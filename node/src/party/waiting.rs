@@ -51,6 +51,8 @@ pub enum Waiting {
     PolicyTerms,
     /// This home does not deal with the peer.
     NotDealtWith(Standing),
+    /// The group that the offer names is not there, or nobody's whose groups are used.
+    Group,
     /// The payment could go back before the answer is mined.
     TooLate,
     /// The next round answers.
@@ -82,6 +84,9 @@ impl fmt::Display for Waiting {
             ),
             Self::PolicyTerms => f.write_str("not answered: policy.suites or policy.carriers leaves it out"),
             Self::NotDealtWith(standing) => write!(f, "not answered: the peer is {}", standing.name()),
+            Self::Group => f.write_str(
+                "not answered: the group that it names is of nobody in policy.groups_from, or was published too late",
+            ),
             Self::TooLate => f.write_str("not answered: its payment could go back before an answer is mined"),
             Self::NextRound => f.write_str("answered by the next `keyway sync`"),
         }
@@ -135,6 +140,8 @@ impl Party {
             Waiting::NotDealtWith(standing)
         } else if !self.config.accepts.takes(record.suite, record.carrier) {
             Waiting::PolicyTerms
+        } else if !reading.offer.as_ref().is_some_and(|offer| self.has_group(offer)) {
+            Waiting::Group
         } else if record.price < policy.least_price {
             Waiting::PolicyPrice(policy.least_price)
         } else if reading.offer.as_ref().is_some_and(|offer| self.check_time(offer).is_err()) {

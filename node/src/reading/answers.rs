@@ -9,7 +9,7 @@ use keyway_protocol::authorship::Authored;
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::NegotiationSecret;
 use keyway_protocol::letter;
-use keyway_protocol::message::{Answer, AnswerForm, AnswerTerms, Carrier, Offer, Refusal};
+use keyway_protocol::message::{Answer, AnswerForm, AnswerTerms, Brought, Carrier, Offer, Refusal};
 use keyway_protocol::negotiation::{Agreed, Received, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::suite::Suite;
@@ -43,6 +43,8 @@ pub(crate) enum NoAnswer {
     BadKey(#[from] letter::BadSealingKey),
     #[error("it is not the answer that this home made")]
     NotOurs,
+    #[error("the group that its offer names is not in the chain, deep enough below the offer")]
+    NoGroup,
     #[error("it came too late")]
     TooLate,
     #[error("it was found to be no answer while there was a secret to tell")]
@@ -65,6 +67,9 @@ impl Reader<'_> {
         // In the form of an answer, it can no longer be told from one.
         if case.secret.is_none() && case.record.no_answer == Some(spender.txid) {
             return Err(Arc::new(NoAnswer::Decided));
+        }
+        if !self.group_stands(case, offer) {
+            return Err(Arc::new(NoAnswer::NoGroup));
         }
         let height = offer.at.map(|at| at.height);
         let question = (Subject::of(case), offer.wtxid, height, spender.wtxid);
@@ -151,6 +156,11 @@ impl Reader<'_> {
             let height = offer.at.map_or_else(|| self.history.tip().next(), |at| at.height);
             let first = self.first_secret(&direction, message, height).ok_or(Refusal::NoFirstSecret)?;
             received = received.with_first(first);
+        }
+        if let Brought::Published(named) = message.group() {
+            let (_, numbers) =
+                offer.at.and_then(|at| self.published(named, at.height)).ok_or(NoAnswer::NoGroup)?;
+            received = received.with_published(numbers);
         }
         let (answer, agreed) = received.answer(secret)?;
         let bytes = match record.carrier {

@@ -2,6 +2,7 @@
 //! party's own secrets, computed from scratch each time; what messages open to is remembered ([`known`]).
 
 mod answers;
+mod groups;
 mod known;
 mod laid;
 mod offers;

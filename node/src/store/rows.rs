@@ -36,6 +36,10 @@ pub enum Purpose {
     Commit(NegotiationId),
     /// It takes an envelope back that no message will show.
     TakeBack(NegotiationId),
+    /// It publishes a group.
+    Group,
+    /// It pays by the paper's value channel, for study.
+    Study,
 }
 
 impl Purpose {
@@ -48,13 +52,15 @@ impl Purpose {
             Self::Refund(_) => "refund",
             Self::Commit(_) => "envelope",
             Self::TakeBack(_) => "return of an envelope",
+            Self::Group => "publication",
+            Self::Study => "payment",
         }
     }
 
     /// The negotiation it belongs to.
     pub fn negotiation(self) -> Option<NegotiationId> {
         match self {
-            Self::Split => None,
+            Self::Split | Self::Group | Self::Study => None,
             Self::Offer(id) | Self::Answer(id) | Self::Refund(id) | Self::Commit(id) | Self::TakeBack(id) => {
                 Some(id)
             }
@@ -69,6 +75,8 @@ impl Purpose {
             Self::Refund(_) => 3,
             Self::Commit(_) => 4,
             Self::TakeBack(_) => 5,
+            Self::Group => 6,
+            Self::Study => 7,
         }
     }
 }
@@ -319,6 +327,8 @@ impl Store {
                 (3, Some(id)) => Some(Purpose::Refund(id)),
                 (4, Some(id)) => Some(Purpose::Commit(id)),
                 (5, Some(id)) => Some(Purpose::TakeBack(id)),
+                (6, None) => Some(Purpose::Group),
+                (7, None) => Some(Purpose::Study),
                 _ => None,
             };
             let fee = Amount::from_sat(row.get(4)?);

@@ -15,6 +15,7 @@ pub fn with_policy(world: &mut World, lines: &str) {
     for home in ["car", "charger"] {
         let config = world.dir.path().join(home).join("keyway.toml");
         let text = std::fs::read_to_string(&config).unwrap();
+        let text = text.replace("groups_from = []\n", "");
         std::fs::write(&config, text.replace("[policy]\n", &format!("[policy]\n{lines}\n"))).unwrap();
     }
     world.restart_car();

@@ -13,20 +13,22 @@ mod corpus;
 mod enveloped;
 mod evidence;
 mod exponent;
-#[path = "../../../fuzz/src/hearsay.rs"]
-mod hearsay;
 #[path = "../../../protocol/tests/support/groups.rs"]
 mod fixtures;
 mod groups;
+#[path = "../../../fuzz/src/hearsay.rs"]
+mod hearsay;
 mod home;
 mod introduced;
 mod locked;
 mod negotiation;
 #[path = "../../../fuzz/src/peer.rs"]
 mod peer;
+mod published;
 mod recovery;
 mod rotation;
 mod sealed;
 #[path = "../../../fuzz/src/store_file.rs"]
 mod store_file;
+mod study;
 mod world;

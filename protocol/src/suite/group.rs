@@ -24,6 +24,9 @@ pub const LEAST_BITS: u32 = 2_048;
 /// The most bits of a modulus.
 pub const MOST_BITS: u32 = 4_096;
 
+/// Blocks that the transaction of a published group lies below the offer that names it, at least.
+pub const GROUP_DEPTH: u32 = 6;
+
 const MOST_LEN: usize = MOST_BITS as usize / 8;
 
 /// Bases of Miller and Rabin's test: of a composite number at most one in four passes, so one that passes all of these is

@@ -8,7 +8,9 @@ mod x25519;
 mod xwing;
 
 pub use ffdh::{Group, Power};
-pub use group::{BadGroup, BadNumbers, GroupLen, LEAST_BITS, MOST_BITS, Numbers, Published, take_for_sound};
+pub use group::{
+    BadGroup, BadNumbers, GROUP_DEPTH, GroupLen, LEAST_BITS, MOST_BITS, Numbers, Published, take_for_sound,
+};
 pub use search::{expected_draws, generate};
 
 use std::fmt;
@@ -44,10 +46,16 @@ pub enum Suite {
 
 /// No suite of that name is known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error(
-    "no suite is called `{0}`; known are: x25519, x25519-mlkem768, ffdhe2048, ffdhe3072, ffdhe4096, ffdh-published, ffdh-custom"
-)]
+#[error("{}", unknown(.0))]
 pub struct UnknownSuite(String);
+
+fn unknown(name: &str) -> String {
+    if name == "paper-8digit" {
+        return "paper-8digit is for study alone, and no suite: `keyway lab` has it".to_owned();
+    }
+    let known = [Suite::X25519, Suite::X25519MlKem768].into_iter().chain(Suite::OF_NUMBERS).map(Suite::name);
+    format!("no suite is called `{name}`; known are: {}", known.collect::<Vec<_>>().join(", "))
+}
 
 impl Suite {
     /// Every suite, the one to prefer first.
@@ -64,6 +72,10 @@ impl Suite {
     /// Those that need nothing but their name, which are answered where nothing else is said.
     pub const USUAL: [Suite; 5] =
         [Suite::X25519MlKem768, Suite::X25519, Suite::Ffdhe4096, Suite::Ffdhe3072, Suite::Ffdhe2048];
+
+    /// Those that compute with large numbers.
+    const OF_NUMBERS: [Suite; 5] =
+        [Suite::Ffdhe2048, Suite::Ffdhe3072, Suite::Ffdhe4096, Suite::FfdhPublished, Suite::FfdhCustom];
 
     /// Those for which every card has prekeys.
     pub const WITH_PREKEYS: [Suite; 2] = [Suite::X25519MlKem768, Suite::X25519];

@@ -1,6 +1,8 @@
 //! `keyway params`: groups for Diffie-Hellman.
 
 mod generate;
+mod list;
+mod publish;
 
 use std::path::Path;
 
@@ -10,7 +12,10 @@ use keyway_protocol::suite::{BadGroup, Numbers, Suite};
 use serde::Serialize;
 
 pub use self::generate::generate;
+pub use self::list::list;
+pub use self::publish::publish;
 use crate::cli::params::ParamsCheck;
+use crate::context::Context;
 use crate::error::Error;
 use crate::files;
 use crate::ui::Ui;
@@ -57,11 +62,21 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Numbers, Error> {
 ///
 /// # Errors
 /// Why the group must not be used.
-pub fn check(args: &ParamsCheck, ui: &Ui) -> Result<(), Error> {
-    let numbers = parse(&args.group, &files::read(&args.group, files::GROUP)?)?;
+pub fn check(context: &mut Context<'_>, args: &ParamsCheck, ui: &Ui) -> Result<(), Error> {
+    let path = Path::new(&args.group);
+    let numbers = match txid(&args.group) {
+        Some(prefix) => list::find(context, prefix, ui)?,
+        None => parse(path, &context.read(path, files::GROUP)?)?,
+    };
     let bad = numbers.check(Suite::FfdhCustom).err();
     tell(&numbers, bad, ui)?;
     bad.map_or(Ok(()), |bad| Err(NodeError::BadGroup(bad).into()))
+}
+
+/// A transaction's id or its beginning, if that is what was given.
+pub fn txid(given: &str) -> Option<&str> {
+    let digits = (8..=64).contains(&given.len()) && given.bytes().all(|digit| digit.is_ascii_hexdigit());
+    (digits && !Path::new(given).exists()).then_some(given)
 }
 
 fn tell(numbers: &Numbers, bad: Option<BadGroup>, ui: &Ui) -> Result<(), Error> {
