@@ -196,7 +196,8 @@ impl Case {
         let form = [AnswerForm::Sequences, AnswerForm::Amounts][usize::from(bytes.or_zero() % 2)];
         let price = Amount::from_sat(50_000 + u64::from(bytes.number() % 1_000_000));
         let peer = self.charger_card.permanent().name.to_string();
-        let request = OfferRequest { peer, price, suite, carrier, form, force: false, timeout: None };
+        let request =
+            OfferRequest { peer, price, suite, carrier, form, force: false, timeout: None, group: None };
         let party = self.party.as_mut().expect("it runs");
         if let Err(error) = party.offer(&self.ledger, &request) {
             check(&error);

@@ -144,11 +144,6 @@ impl History {
         self.blocks.last_key_value().map(|(_, block)| *block)
     }
 
-    /// The first followed block.
-    pub fn first(&self) -> Option<Block> {
-        self.blocks.first_key_value().map(|(_, block)| *block)
-    }
-
     /// The followed block at a height.
     pub fn block(&self, height: Height) -> Option<Block> {
         self.blocks.get(&height).copied()
