@@ -2,6 +2,7 @@
 //! randomness come in; messages, keys and refusals come out.
 
 pub mod authorship;
+pub mod backup;
 pub mod card;
 pub mod disclosure;
 mod encode;
@@ -14,6 +15,7 @@ pub mod negotiation;
 pub mod prekey;
 pub mod ratchet;
 pub mod sealing;
+pub mod search;
 pub mod secret;
 pub mod state;
 pub mod suite;

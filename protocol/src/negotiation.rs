@@ -303,7 +303,7 @@ fn joined(first: Option<&FirstSecret>, fresh: &Secret) -> Zeroizing<Vec<u8>> {
     joined
 }
 
-fn initiator_binding(context: &Context) -> Binding {
+pub(crate) fn initiator_binding(context: &Context) -> Binding {
     Binding { id: context.id(), anchor: None, recipient: context.responder.key }
 }
 
@@ -413,7 +413,7 @@ impl Received {
     }
 }
 
-fn responder_binding(context: &Context, anchor: OutPoint) -> Binding {
+pub(crate) fn responder_binding(context: &Context, anchor: OutPoint) -> Binding {
     Binding { id: context.id(), anchor: Some(anchor), recipient: context.initiator.key }
 }
 
