@@ -1,6 +1,7 @@
 //! What the fuzz targets run. The tests of the crates include these files too and replay the seeds in
 //! `corpus/` through them, so that they count as tests wherever no fuzzer is.
 
+pub mod backup_text;
 pub mod beside;
 pub mod card_text;
 #[path = "../../protocol/tests/all/common.rs"]

@@ -171,6 +171,29 @@ pub enum Error {
         /// The one asked for.
         expected: &'static str,
     },
+    /// A party without a name.
+    #[error("the party has no name\nit is part of its identity, and no backup tells it\nsay --name NAME")]
+    NoName,
+    /// The chain is not so long.
+    #[error(
+        "there is no block {birthday} yet\nthe chain ends at block {tip}\nname a block below the first in which somebody paid this party"
+    )]
+    BirthdayAhead {
+        /// The height asked for.
+        birthday: u32,
+        /// The chain's.
+        tip: u32,
+    },
+    /// A pruned node cannot tell what was.
+    #[error(
+        "the node no longer has the blocks above {birthday}\nit is pruned: of all from there on it has those above {first} only, and what this party did below cannot be found\nuse a node that keeps all blocks; or, if nobody paid this party below, say --birthday {first}"
+    )]
+    BirthdayPruned {
+        /// Where the search was to begin.
+        birthday: u32,
+        /// Where it could begin.
+        first: u32,
+    },
     /// A chain that no backend shows.
     #[error(
         "no ledger for {0} is known\nthe embedded ledger is for regtest\nname a node of {0} with --node URL, or use --chain regtest"
@@ -344,7 +367,10 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Node(error) => error.kind().into(),
-            Self::Ledger(_) | Self::NoCredentials(_) | Self::ChainOfNode { .. } => Kind::Ledger,
+            Self::Ledger(_)
+            | Self::NoCredentials(_)
+            | Self::ChainOfNode { .. }
+            | Self::BirthdayPruned { .. } => Kind::Ledger,
             Self::Evidence(EvidenceFault::Refused(_)) => Kind::Refused,
             #[cfg(feature = "embedded")]
             Self::Open(_) => Kind::Ledger,
@@ -363,6 +389,7 @@ impl Error {
             | Self::NeitherCardNorFile(_)
             | Self::NoLedgerFor(_)
             | Self::NoGroup { .. }
+            | Self::BirthdayAhead { .. }
             | Self::RevealAsJson => Kind::Usage,
             _ => Kind::Failed,
         }

@@ -19,6 +19,8 @@ pub const CARD: usize = 128 << 10;
 pub const GROUP: usize = 16 << 10;
 /// The most bytes of a roster.
 pub const ROSTER: usize = keyway_node::MOST_ROSTER_BYTES as usize;
+/// The most bytes of a backup.
+pub const BACKUP: usize = keyway_node::MOST_BACKUP_BYTES as usize;
 /// The most bytes of a message to be sealed: they are held in memory.
 pub const MESSAGE: usize = 64 << 20;
 /// The most bytes of a sealed message: those of the largest in base64url, and what it says of itself.
@@ -84,6 +86,24 @@ fn write_with(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| {
         // Half a secret would keep the next try from making a whole one.
         let _ = std::fs::remove_file(path);
+        write(source)
+    })
+}
+
+/// Puts a file, which only its owner can read, in the place of an earlier one: whatever happens, one of them is there.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = |source| Error::Write { path: path.to_owned(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".unfinished");
+    let unfinished = path.with_file_name(name);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    let mut file = file.map_err(write)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.and_then(|()| std::fs::rename(&unfinished, path)).map_err(|source| {
+        let _ = std::fs::remove_file(&unfinished);
         write(source)
     })
 }

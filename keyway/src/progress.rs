@@ -66,12 +66,29 @@ pub fn stretching(ui: &Ui, unlock: &Unlock) -> Option<Bar> {
 /// # Errors
 /// The party's.
 pub fn sync(ui: &Ui, party: &mut Party, ledger: &dyn Ledger) -> Result<Synced, NodeError> {
+    following(ui, party, ledger, |party, progress| party.sync(ledger, progress))
+}
+
+/// [`Party::restore`] with a bar, if it takes a while.
+///
+/// # Errors
+/// The party's.
+pub fn restore(ui: &Ui, party: &mut Party, ledger: &dyn Ledger) -> Result<Synced, NodeError> {
+    following(ui, party, ledger, |party, progress| party.restore(ledger, progress))
+}
+
+fn following(
+    ui: &Ui,
+    party: &mut Party,
+    ledger: &dyn Ledger,
+    follow: impl FnOnce(&mut Party, &mut dyn FnMut(Height)) -> Result<Synced, NodeError>,
+) -> Result<Synced, NodeError> {
     let from = party.tip().height;
     let blocks = blocks_between(from, ledger.tip()?.height);
     let started = std::time::Instant::now();
     let mut shown: Option<Bar> = None;
     let mut done = 0;
-    party.sync(ledger, &mut |height| {
+    follow(party, &mut |height| {
         let now = blocks_between(from, height);
         if shown.is_none() && started.elapsed() > PATIENCE && now < blocks {
             let fresh = bar(ui, "following the chain", "blocks", blocks);

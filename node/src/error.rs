@@ -8,6 +8,7 @@ use keyway_carriers::value;
 use keyway_chain::{ChainId, Depth, Height};
 use keyway_ledger::{BroadcastError, LedgerError, RefusalKind};
 use keyway_protocol::card::{CardError, CardRefused, Name};
+use keyway_protocol::identity::PartyKey;
 use keyway_protocol::introduction::IntroductionError;
 use keyway_protocol::message::{Carrier, Refusal};
 use keyway_protocol::negotiation::NegotiationId;
@@ -17,6 +18,7 @@ use keyway_protocol::state::State;
 use keyway_protocol::suite::{BadGroup, Suite};
 use thiserror::Error;
 
+use crate::backup::BackupError;
 use crate::party::EvidenceError;
 use crate::peers::Standing;
 
@@ -45,7 +47,7 @@ pub enum NodeError {
     #[error("{} is not a Keyway home\nit has no {}\ncreate one with `keyway --home {} init`", .0.display(), crate::home::STORE_FILE, .0.display())]
     NoHome(PathBuf),
     /// There is one already.
-    #[error("{} is already a Keyway home\nnothing was changed\nchoose another folder", .0.display())]
+    #[error("{} is already a Keyway home\nnothing was changed\nchoose another folder; a restore that was interrupted goes on with `keyway sync`", .0.display())]
     HomeExists(PathBuf),
     /// Another process holds the home.
     #[error("{} is in use by another process\nonly one may work with a home at a time\nwait for it, or stop it", .0.display())]
@@ -487,6 +489,37 @@ pub enum NodeError {
     /// The same message again.
     #[error("the message was opened before\nsomebody sent it twice\nuse --again to open it once more")]
     Replayed,
+    /// Sealed before a restore, which brings back no list of what was opened.
+    #[error(
+        "the message may have been opened before\nit was sealed up to block {0}, at which this home was restored, and what the lost home opened nobody knows\nask the sender to seal it again; or use --again if its coming twice would do no harm"
+    )]
+    MaybeReplayed(Height),
+
+    /// The home has not found all of what it was.
+    #[error(
+        "not yet: this home is being restored, and has followed the chain to block {0}\nuntil it has reached the end it does not know which of its secrets and coins were used\nrun `keyway sync`, which goes on there"
+    )]
+    Restoring(Height),
+    /// The file is no backup.
+    #[error("the backup cannot be used\n{0}\n{advice}", advice = backup_advice(.0))]
+    Backup(#[from] BackupError),
+    /// The words give another identity than the backup's.
+    #[error(
+        "the backup is not of these words\nit is of {name}, whose key is {backup}; the words' key on this chain is {words}\ngive the words of that party, or its own backup"
+    )]
+    BackupOfAnother {
+        /// The party's name.
+        name: Name,
+        /// Its key.
+        backup: Box<PartyKey>,
+        /// The words' key.
+        words: Box<PartyKey>,
+    },
+    /// The name that was given is not the backup's.
+    #[error(
+        "the party of this backup is called {0}\nthe name is part of its identity, and cannot be another\nleave out --name: the backup has it"
+    )]
+    BackupOfAnotherName(Name),
 }
 
 impl NodeError {
@@ -496,7 +529,8 @@ impl NodeError {
             Self::NoConfirmedCoin { .. }
             | Self::NoCoinForEnvelope { .. }
             | Self::TooManyUnconfirmed(_)
-            | Self::GroupTooYoung { .. } => Kind::NotYet,
+            | Self::GroupTooYoung { .. }
+            | Self::Restoring(_) => Kind::NotYet,
             Self::KeyUnusable { state: State::Offered | State::Answered | State::Provisional, .. } => {
                 Kind::NotYet
             }
@@ -522,6 +556,10 @@ impl NodeError {
             | Self::NothingLeft { .. }
             | Self::PeerInUse(_)
             | Self::Replayed
+            | Self::MaybeReplayed(_)
+            | Self::BackupOfAnother { .. }
+            | Self::BackupOfAnotherName(_)
+            | Self::Backup(BackupError::Signature)
             | Self::OwnMessage(_)
             | Self::Card(CardError::PermanentSignature | CardError::RenewableSignature)
             | Self::ConfirmationTag(_)
@@ -553,6 +591,16 @@ fn explained(cause: &impl Display, advice: &str) -> String {
     let text = cause.to_string();
     let (why, todo) = text.rsplit_once("; ").unwrap_or((&text, advice));
     format!("{why}\n{todo}")
+}
+
+fn backup_advice(error: &BackupError) -> &'static str {
+    match error {
+        BackupError::Head => "give the file that `keyway backup` wrote",
+        BackupError::Signature => {
+            "take an older one that nobody could change; the words and the cards suffice, too"
+        }
+        _ => "take another copy, or an older one; the words and the cards suffice, too",
+    }
 }
 
 /// A fee that is too low is one that this home may not raise: what to do about it is the configuration's.

@@ -134,6 +134,11 @@ impl History {
         self.pending = pending;
     }
 
+    /// Unmined transactions that the ledger showed last.
+    pub(crate) fn shown_unmined(&self) -> &[Arc<Transaction>] {
+        &self.pending
+    }
+
     /// The first followed block: the birthday, unless a reorganisation went below it.
     pub fn first(&self) -> Option<Block> {
         self.blocks.first_key_value().map(|(_, block)| *block)

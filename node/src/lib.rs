@@ -3,6 +3,7 @@
 //! [`Party`] is the whole of it. It takes a ledger where one is needed and keeps none; it knows nothing of
 //! the command line.
 
+mod backup;
 mod carried;
 mod config;
 mod error;
@@ -20,8 +21,10 @@ mod reading;
 mod roster;
 mod service;
 mod store;
+mod unassigned;
 mod wallet;
 
+pub use backup::{Backup, BackupError, MOST_BACKUP_BYTES};
 pub use carried::Carriage;
 pub use config::{
     Accepts, Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, Rotation, usual_cookie,
@@ -34,7 +37,7 @@ pub use party::{
     AnswerView, Costs, Event, EvidenceError, EvidenceRequest, GroupSent, KnownToBeBroken, Marked,
     NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView, Opened, OwnView, Party,
     PublishedGroup, Quote, Raised, Scan, SealedMessage, Status, Study, StudySeen, StudySent, Synced, Terms,
-    TraceView, Waiting, Way, birthday, fresh_mnemonic, marked_groups, studies_between,
+    TraceView, Unread, Waiting, Way, birthday, fresh_mnemonic, marked_groups, studies_between,
 };
 pub use peers::Standing;
 pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};

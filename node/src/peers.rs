@@ -140,6 +140,11 @@ impl Peers {
         self.words.get(&(introducer, subject.digest()))
     }
 
+    /// The words that count.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &Introduction> {
+        self.words.values()
+    }
+
     /// Whether a word says something that the known ones of its introducer do not.
     pub(crate) fn is_news(&self, word: &Introduction) -> bool {
         let known = self.words.get(&(word.introducer(), *word.subject()));

@@ -22,8 +22,12 @@ By hand, two parties beside each other:
   echo hello | keyway --home car seal charger | keyway --home charger open";
 
 pub const INIT: &str = "\
-The mnemonic is not kept in the home: write it down. With it, the chain and the peers' cards, the identity
-can be restored. A --key-file that does not exist is made, with fresh random bytes.
+The mnemonic is not kept in the home: write it down. With it, the chain and the peers' cards, all can be
+restored. A --key-file that does not exist is made, with fresh random bytes.
+
+With --restore or --words-from a lost home is made again. A backup has the peers' cards, too; without one say the
+--name that the party had, and add the cards afterwards. What ends the search does no harm: `keyway sync` goes on.
+The lost home must not run any more.
 
 With --node the chain is seen through Bitcoin Core 28 or newer, or Litecoin Core 0.21; the node needs neither
 wallet nor index, and may be pruned.
@@ -33,8 +37,11 @@ Example:
     --ledger chain --words-to car.words
   keyway --home car init --name car --node http://127.0.0.1:19443 \\
     --cookie ~/.litecoin/regtest/.cookie
+  keyway --home car init --words-from car.words \
+    --backup car.backup
 
-JSON: home, name, chain, ledger, key, address, height.";
+JSON: home, name, chain, ledger, key, address, height; of a restored one also restored: negotiations, unread_payments,
+unread_offers.";
 
 pub const CARD: &str = "\
 Example:
@@ -42,6 +49,20 @@ Example:
   keyway --home charger peer add car.card
 
 JSON: name, key, chain, serial, expires_at_height, suites, carriers, card.";
+
+pub const BACKUP: &str = "\
+What restoring the party takes beside its mnemonic and the chain, in one text: its card, the peers' cards, introductions
+and revocations, which keys the peers have confirmed, the configuration. There is no secret in it, but it says with whom
+the party deals. It is signed: what was changed is refused. The mnemonic is not in it.
+
+Write it whenever peers or the configuration have changed. An older one, and none at all, restores as well: only what it
+does not say is missing then, as docs/OPERATING.md tells.
+
+Example:
+  keyway --home car backup car.backup
+  keyway --home car backup | ssh vault 'cat > car.backup'
+
+JSON: file, bytes, height, peers; without a file backup, the text.";
 
 pub const PEER: &str = "\
 Example:

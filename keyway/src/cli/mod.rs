@@ -76,12 +76,15 @@ impl ColorWhen {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a home: identity, encrypted store, configuration
+    /// Make a home: identity, encrypted store, configuration; or restore a lost one
     #[command(after_help = help::INIT)]
     Init(Init),
     /// Print the card: the public identity that a peer needs, one line of text
     #[command(after_help = help::CARD)]
     Card(CardArgs),
+    /// Write down what restoring takes beside the mnemonic and the chain: peers, configuration, facts. No secrets
+    #[command(after_help = help::BACKUP)]
+    Backup(BackupArgs),
     /// Accept, introduce, revoke and forget others
     #[command(after_help = help::PEER, subcommand_required = true)]
     Peer {

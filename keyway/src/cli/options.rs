@@ -19,9 +19,9 @@ use crate::amount::Sats;
 /// `keyway init`
 #[derive(Args, Debug)]
 pub struct Init {
-    /// What the party calls itself: 1 to 32 of A-Z a-z 0-9 . _ -
-    #[arg(long, value_name = "NAME")]
-    pub name: Name,
+    /// What the party calls itself: 1 to 32 of A-Z a-z 0-9 . _ - [default: the backup's]
+    #[arg(long, value_name = "NAME", required_unless_present = "backup")]
+    pub name: Option<Name>,
     /// The chain [default: the node's; without a node regtest]
     #[arg(long, value_name = "CHAIN", value_parser = Chain::named)]
     pub chain: Option<Chain>,
@@ -43,12 +43,18 @@ pub struct Init {
     /// Write the fresh mnemonic into a new FILE instead of showing it on the terminal
     #[arg(long, value_name = "FILE", conflicts_with_all = ["words_from", "restore"], value_hint = ValueHint::FilePath)]
     pub words_to: Option<PathBuf>,
-    /// Take the mnemonic from FILE: the identity of an earlier home
-    #[arg(long, value_name = "FILE", conflicts_with = "restore", value_hint = ValueHint::FilePath)]
-    pub words_from: Option<PathBuf>,
-    /// Ask for the mnemonic of an earlier home on the terminal
+    /// Restore the party of an earlier home; its mnemonic is asked for on the terminal
     #[arg(long)]
     pub restore: bool,
+    /// The same, the mnemonic being in FILE
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub words_from: Option<PathBuf>,
+    /// What `keyway backup` wrote of the earlier home: its name, peers, configuration and birthday come from there
+    #[arg(long, value_name = "FILE", conflicts_with = "words_to", value_hint = ValueHint::FilePath)]
+    pub backup: Option<PathBuf>,
+    /// The last block before the party was there: the chain is followed from it [default: the backup's; else the first]
+    #[arg(long, value_name = "HEIGHT", conflicts_with = "words_to")]
+    pub birthday: Option<u32>,
 }
 
 /// What a node wants before it answers.
@@ -71,6 +77,14 @@ pub struct CardArgs {
     /// Make a new one first, with the next serial, valid for a year
     #[arg(long)]
     pub renew: bool,
+}
+
+/// `keyway backup`
+#[derive(Args, Debug)]
+pub struct BackupArgs {
+    /// Where to write it, in the place of an earlier one; - for standard output
+    #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 /// `keyway peer add`

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bip39::Mnemonic;
-use keyway_chain::{BlockRef, Chain, Height};
+use keyway_chain::Chain;
 use keyway_ledger::{Ledger, Rpc};
-use keyway_node::{Access, Block, Config, LedgerConfig, NewParty, NodeConfig, NodeError, Party, STORE_FILE};
+use keyway_node::{Access, Backup, Config, LedgerConfig, NewParty, NodeConfig, NodeError, Party, STORE_FILE};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::restore::{self, Restored};
 use crate::cli::{Global, Init, WayIn};
 use crate::error::Error;
 use crate::render::layout::{hanging, pad};
@@ -26,6 +27,8 @@ struct Made {
     key: String,
     address: String,
     height: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<Restored>,
 }
 
 /// `keyway init`
@@ -34,16 +37,35 @@ pub fn run(global: &Global, args: &Init, ui: &Ui) -> Result<(), Error> {
     if home.join(STORE_FILE).exists() {
         return Err(NodeError::HomeExists(home).into());
     }
-    let config = config(args)?;
+    let backup = restore::backup(args)?;
+    let config = match &backup {
+        Some(backup) => {
+            let named = args.node.is_some() || args.ledger.is_some();
+            restore::config(backup, &home, named.then(|| config(args)).transpose()?)?
+        }
+        None => config(args)?,
+    };
     let way = Way::of(args)?;
     let unlock = unlock::for_new_home(global, args)?;
     let resolved = resolved(&home, &config);
     let ledger = ledger::open(&resolved)?;
-    let (mnemonic, birthday) = way.mnemonic(ledger.as_ref())?;
-    way.keep(&mnemonic)?;
-    let new = NewParty { name: args.name.clone(), config, mnemonic, birthday, unlock };
-    let party = create(&home, new, &way, ui)?;
-    tell(&party, &home, &resolved, ui)?;
+    let name = args.name.clone().or(backup.as_ref().map(|it| it.card().permanent().name.clone()));
+    let name = name.ok_or(Error::NoName)?;
+    if let Way::From(words) = &way {
+        let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(NodeError::Mnemonic)?;
+        let birthday = restore::birthday(args, backup.as_ref(), ledger.as_ref())?;
+        let new = NewParty { name, config, mnemonic, birthday, unlock };
+        let party = restored(&home, new, backup.as_ref(), ledger.as_ref(), ui)?;
+        let made = Made::new(&party, &home, &resolved, Some(restore::found(&party)?));
+        made.tell(ui)?;
+        made.restored.iter().for_each(|restored| restored.advise(backup.is_some(), ui));
+    } else {
+        let (mnemonic, birthday) = (keyway_node::fresh_mnemonic()?, keyway_node::birthday(ledger.as_ref())?);
+        way.keep(&mnemonic)?;
+        let new = NewParty { name, config, mnemonic, birthday, unlock };
+        let party = create(&home, new, &way, ui)?;
+        Made::new(&party, &home, &resolved, None).tell(ui)?;
+    }
     if args.insecure_no_passphrase {
         ui.say("  this home is not encrypted: whoever has the folder has the identity");
     }
@@ -61,31 +83,58 @@ fn create(home: &Path, new: NewParty, way: &Way, ui: &Ui) -> Result<Party, Error
     })
 }
 
-fn tell(party: &Party, home: &Path, config: &Config, ui: &Ui) -> Result<(), Error> {
-    let made = Made {
-        home: home.display().to_string(),
-        name: party.name().to_string(),
-        chain: config.chain.name(),
-        ledger: match &config.ledger {
-            LedgerConfig::Embedded { path, .. } => path.display().to_string(),
-            LedgerConfig::Node(node) => node.url.clone(),
-        },
-        key: party.key().to_string(),
-        address: party.address(),
-        height: party.tip().height.to_u32(),
+/// The home is there before the chain is followed: what ends that does no harm.
+fn restored(
+    home: &Path,
+    new: NewParty,
+    backup: Option<&Backup>,
+    ledger: &dyn Ledger,
+    ui: &Ui,
+) -> Result<Party, Error> {
+    let now = ledger.tip()?.height;
+    let mut party = {
+        let _spinner = progress::stretching(ui, &new.unlock);
+        Party::create_restored(home, new, backup, now)?
     };
-    ui.data(&made, |made| {
-        let line = |name: &str, text: &str| hanging(&pad(name, 9), text, ui.width());
-        [
-            line("name", &made.name),
-            line("chain", made.chain),
-            line("home", &made.home),
-            line("ledger", &made.ledger),
-            line("key", &made.key),
-            line("address", &made.address),
-        ]
-        .join("\n")
-    })
+    progress::restore(ui, &mut party, ledger)?;
+    Ok(party)
+}
+
+impl Made {
+    fn new(party: &Party, home: &Path, config: &Config, restored: Option<Restored>) -> Self {
+        Self {
+            home: home.display().to_string(),
+            name: party.name().to_string(),
+            chain: config.chain.name(),
+            ledger: match &config.ledger {
+                LedgerConfig::Embedded { path, .. } => path.display().to_string(),
+                LedgerConfig::Node(node) => node.url.clone(),
+            },
+            key: party.key().to_string(),
+            address: party.address(),
+            height: party.tip().height.to_u32(),
+            restored,
+        }
+    }
+
+    fn tell(&self, ui: &Ui) -> Result<(), Error> {
+        ui.data(self, |made| {
+            let line = |name: &str, text: &str| hanging(&pad(name, 9), text, ui.width());
+            let found = made.restored.iter().map(|restored| line("found", &restored.text()));
+            [
+                line("name", &made.name),
+                line("chain", made.chain),
+                line("home", &made.home),
+                line("ledger", &made.ledger),
+                line("key", &made.key),
+                line("address", &made.address),
+            ]
+            .into_iter()
+            .chain(found)
+            .collect::<Vec<_>>()
+            .join("\n")
+        })
+    }
 }
 
 fn config(args: &Init) -> Result<Config, Error> {
@@ -169,7 +218,7 @@ impl Way {
         if let Some(path) = &args.words_from {
             return Ok(Self::From(words(path)?));
         }
-        if args.restore {
+        if args.restore || args.backup.is_some() || args.birthday.is_some() {
             return Ok(Self::From(unlock::ask_words()?));
         }
         if let Some(path) = &args.words_to {
@@ -186,18 +235,6 @@ impl Way {
             why: "it is shown once, on the terminal alone, and not kept in the home",
             instead: "use --words-to FILE",
         })
-    }
-
-    fn mnemonic(&self, ledger: &dyn Ledger) -> Result<(Mnemonic, Block), Error> {
-        match self {
-            Self::From(words) => {
-                let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(NodeError::Mnemonic)?;
-                let genesis = BlockRef::new(Height::GENESIS, ledger.chain().genesis());
-                let time = ledger.header(&genesis.hash)?.map_or(0, |header| header.time);
-                Ok((mnemonic, Block { at: genesis, time }))
-            }
-            _ => Ok((keyway_node::fresh_mnemonic()?, keyway_node::birthday(ledger)?)),
-        }
     }
 
     fn keep(&self, mnemonic: &Mnemonic) -> Result<(), Error> {

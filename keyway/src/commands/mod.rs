@@ -1,5 +1,6 @@
 //! What each command does: ask `keyway_node`, then tell.
 
+pub mod backup;
 pub mod cards;
 mod chain;
 pub mod cost;
@@ -11,6 +12,7 @@ mod lab;
 mod messages;
 mod offer;
 pub mod params;
+mod restore;
 mod script;
 mod status;
 mod sync;
@@ -63,6 +65,7 @@ fn with_home(command: Command, mut context: Context<'_>, ui: &Ui) -> Result<(), 
     let context = &mut context;
     match command {
         Command::Card(args) => cards::card(context, &args, ui),
+        Command::Backup(args) => backup::run(context, &args, ui),
         Command::Peer { action: PeerAction::Add(args) } => cards::add(context, &args, ui),
         Command::Peer { action: PeerAction::List } => cards::list(context, ui),
         Command::Peer { action: PeerAction::Remove(args) } => cards::remove(context, &args, ui),

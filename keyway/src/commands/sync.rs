@@ -148,6 +148,14 @@ impl Teller {
             Event::RosterUnread { path, why } => {
                 format!("the roster {} cannot be read: {why}", path.display())
             }
+            Event::OtherHome(txid) => format!(
+                "{} speaks for this party, and this home did not make it: if another home has the same words, end one of \
+                 them",
+                ends(txid)
+            ),
+            Event::OtherName => "no answer leads to a key: the party had another name; restore it again, into another home, with \
+                                 that --name"
+                .to_owned(),
             Event::Refused { txid, why } => format!("the ledger refused {}: {}", ends(txid), one_line(why)),
         }
     }
@@ -202,6 +210,10 @@ impl Teller {
             Event::RosterUnread { why, .. } => {
                 EventJson { event: "roster-unread", why: Some(one_line(why)), ..EventJson::default() }
             }
+            Event::OtherHome(txid) => {
+                EventJson { event: "other-home", txid: Some(txid.to_string()), ..EventJson::default() }
+            }
+            Event::OtherName => EventJson { event: "other-name", ..EventJson::default() },
             Event::Refused { txid, why } => EventJson {
                 event: "refused",
                 txid: Some(txid.to_string()),

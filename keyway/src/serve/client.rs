@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use super::protocol::{Bytes, Reply, Request};
 use super::socket_of;
 use crate::cli::params::{ParamsAction, ParamsPublish};
-use crate::cli::{Cli, Command, EvidenceAction, Offer, PeerAction};
-use crate::commands::{cards, evidence, params};
+use crate::cli::{BackupArgs, Cli, Command, EvidenceAction, Offer, PeerAction};
+use crate::commands::{backup, cards, evidence, params};
 use crate::error::Error;
 use crate::ui::Ui;
 use crate::{files, unlock};
@@ -38,6 +38,9 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
         width: Some(ui.width()),
         color: ui.in_color(),
     };
+    if let Command::Backup(args) = &cli.command {
+        return backup(stream, args, ui).map(Some);
+    }
     let reply = ask(stream, &request)?;
     match &cli.command {
         Command::Evidence { action: EvidenceAction::Export(args) } if reply.code == 0 => {
@@ -49,10 +52,43 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
     Ok(Some(reply.code))
 }
 
+/// As `keyway --json backup` tells it.
+#[derive(serde::Deserialize)]
+struct Text {
+    backup: String,
+}
+
+/// The text comes from the other process; this one writes it where it was asked to.
+fn backup(stream: UnixStream, args: &BackupArgs, ui: &Ui) -> Result<u8, Error> {
+    let json = ui.json().then(|| "--json".to_owned());
+    let request = Request {
+        args: json.into_iter().chain(["backup".to_owned()]).collect(),
+        input: None,
+        width: None,
+        color: ui.in_color(),
+    };
+    let Reply { code, stdout, stderr } = ask(stream, &request)?;
+    if code != 0 || backup::to_stdout(args) {
+        ui.bytes(&stdout.0)?;
+        let _ = std::io::stderr().lock().write_all(stderr.as_bytes());
+        return Ok(code);
+    }
+    let text = if ui.json() {
+        let text: Text =
+            serde_json::from_slice(&stdout.0).map_err(|error| Error::Served(error.to_string()))?;
+        text.backup
+    } else {
+        String::from_utf8(stdout.0).map_err(|error| Error::Served(error.to_string()))?
+    };
+    backup::deliver(&text, args, ui)?;
+    Ok(0)
+}
+
 /// Whether the command works with an open home.
 fn is_servable(command: &Command) -> bool {
     match command {
         Command::Card(_)
+        | Command::Backup(_)
         | Command::Peer { .. }
         | Command::Offer(_)
         | Command::Rotate(_)

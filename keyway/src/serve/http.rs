@@ -72,6 +72,7 @@ fn app(control: Control) -> Router {
         .route("/v1/run", post(run))
         .route("/v1/status", get(|State(c): State<Control>| command(c, ["status"], None)))
         .route("/v1/card", get(|State(c): State<Control>| command(c, ["card"], None)))
+        .route("/v1/backup", get(|State(c): State<Control>| command(c, ["backup"], None)))
         .route("/v1/peers", get(|State(c): State<Control>| command(c, ["peer", "list"], None)).post(add_peer))
         .route("/v1/negotiations", get(|State(c): State<Control>| command(c, ["keys"], None)))
         .route("/v1/negotiations/{which}", get(show))

@@ -134,6 +134,8 @@ pub fn name(event: &Event) -> &'static str {
         Event::NotRotated { .. } => "not-rotated",
         Event::RosterRead(_) => "roster-read",
         Event::RosterUnread { .. } => "roster-unread",
+        Event::OtherHome(_) => "other-home",
+        Event::OtherName => "other-name",
         Event::Refused { .. } => "refused",
     }
 }

@@ -33,6 +33,7 @@ mod lab;
 mod params;
 mod refusals;
 mod reorganised;
+mod restoring;
 #[cfg(feature = "exponent")]
 mod script;
 mod serving;

@@ -378,7 +378,7 @@ error: cannot write no/such/folder/w
         str![[r#"
 error: car is already a Keyway home
   nothing was changed
-  choose another folder
+  choose another folder; a restore that was interrupted goes on with `keyway sync`
 
 "#]],
     );

@@ -188,18 +188,14 @@ impl Config {
     /// # Errors
     /// [`NodeError::Config`] names the setting that is wrong.
     pub fn load(path: &Path) -> Result<Self, NodeError> {
-        let mut text = String::new();
-        let file = std::fs::File::open(path);
-        let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
-        read.map_err(|source| NodeError::Io { action: "read", path: path.to_owned(), source })?;
-        if text.len() as u64 > MOST_BYTES {
-            let what = format!("it has more than {MOST_BYTES} bytes");
-            return Err(NodeError::Config { path: path.to_owned(), what });
-        }
-        Self::parse(&text, path)
+        Self::parse(&text(path)?, path)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, NodeError> {
+    /// Reads the text of such a file; relative paths in it are relative to the folder of `path`, which is not read.
+    ///
+    /// # Errors
+    /// [`NodeError::Config`] names the setting that is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, NodeError> {
         let wrong = |what: String| NodeError::Config { path: path.to_owned(), what };
         let file: File =
             toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
@@ -295,6 +291,19 @@ impl Config {
             bump_after = self.bump_after,
         )
     }
+}
+
+/// The text of a configuration's file.
+pub(crate) fn text(path: &Path) -> Result<String, NodeError> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+    read.map_err(|source| NodeError::Io { action: "read", path: path.to_owned(), source })?;
+    if text.len() as u64 > MOST_BYTES {
+        let what = format!("it has more than {MOST_BYTES} bytes");
+        return Err(NodeError::Config { path: path.to_owned(), what });
+    }
+    Ok(text)
 }
 
 impl RotationTable {

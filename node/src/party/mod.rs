@@ -1,6 +1,7 @@
 //! One party: its secrets, its peers, its coins and its negotiations, in a home.
 
 mod answer;
+mod backup;
 mod envelope;
 mod evidence;
 mod fees;
@@ -9,6 +10,7 @@ mod offer;
 mod peers;
 mod published;
 mod quote;
+mod restore;
 mod rotation;
 mod session;
 mod study;
@@ -37,6 +39,7 @@ pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
 pub use published::{GroupSent, Marked, PublishedGroup, marked_groups};
 pub use quote::{Quote, Terms};
+pub use restore::Unread;
 pub use rotation::NextRotation;
 pub use session::{Opened, SealedMessage};
 pub use study::{KnownToBeBroken, Study, StudySeen, StudySent, studies_between};
@@ -55,6 +58,7 @@ use crate::planted::{self, Bug};
 use crate::prekeys::{self, Prekeys};
 use crate::reading::{Known, Reader, Reading};
 use crate::store::{Record, Store, Unlock};
+use crate::unassigned::Unassigned;
 use crate::wallet::{self, Wallet};
 
 /// One party, running.
@@ -71,6 +75,9 @@ pub struct Party {
     history: History,
     records: BTreeMap<NegotiationId, Record>,
     known: Known,
+    unassigned: Unassigned,
+    /// Where the home was restored, if it was.
+    restored: Option<BlockRef>,
     stream: Stream,
     /// The roster as it was read last.
     roster_read: Option<peers::FileMark>,
@@ -185,7 +192,7 @@ impl Party {
         let identity = identity.ok_or_else(|| missing(&store, "identity"))?;
         let sealing = store.secret(SEALING)?.map(SealingSecret::from_secret);
         let sealing = sealing.ok_or_else(|| missing(&store, "sealing secret"))?;
-        let Memory { card, prekeys, peers, history, records } = Memory::read(&store)?;
+        let Memory { card, prekeys, peers, history, records, unassigned, restored } = Memory::read(&store)?;
         if card.permanent().chain != config.chain.id() {
             return Err(NodeError::OtherChain { home: card.permanent().chain, ledger: config.chain.id() });
         }
@@ -203,6 +210,8 @@ impl Party {
             history,
             records,
             known: Known::default(),
+            unassigned,
+            restored,
             stream,
             roster_read: None,
             rest: None,
@@ -225,9 +234,11 @@ impl Party {
             self.store.trust();
         }
         if self.store.is_doubtful() {
-            let Memory { card, prekeys, peers, history, records } = Memory::read(&self.store)?;
+            let Memory { card, prekeys, peers, history, records, unassigned, restored } =
+                Memory::read(&self.store)?;
             let old = std::mem::take(&mut self.history);
             (self.card, self.prekeys, self.peers, self.records) = (card, prekeys, peers, records);
+            (self.unassigned, self.restored) = (unassigned, restored);
             self.history = history.keep_unstored(old);
             self.known.forget_all();
             self.store.trust();
@@ -287,7 +298,10 @@ impl Party {
     /// # Errors
     /// If the store fails.
     pub fn renew_card(&mut self) -> Result<&Card, NodeError> {
-        let serial = self.card.renewable().serial.saturating_add(1);
+        self.ensure_restored()?;
+        // A restored home does not know what the lost one signed last, but the chain has gone on.
+        let restored = self.restored.map_or(0, |at| at.height.to_u32());
+        let serial = self.card.renewable().serial.max(restored).saturating_add(1);
         self.in_step(|party| {
             let (config, now) = (&party.config, party.history.tip());
             let (permanent, identity) = (party.card.permanent().clone(), &party.identity);
@@ -366,17 +380,23 @@ struct Memory {
     peers: Peers,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
+    unassigned: Unassigned,
+    restored: Option<BlockRef>,
 }
 
 impl Memory {
     fn read(store: &Store) -> Result<Self, NodeError> {
         let card = store.meta("card")?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Card>().ok());
+        let records: BTreeMap<_, _> =
+            store.negotiations()?.into_iter().map(|record| (record.id, record)).collect();
         Ok(Self {
             card: card.ok_or_else(|| missing(store, "card"))?,
             prekeys: Prekeys::load(store)?,
             peers: Peers::load(store)?,
             history: History::new(store.blocks()?, store.mined()?, store.sent()?),
-            records: store.negotiations()?.into_iter().map(|record| (record.id, record)).collect(),
+            unassigned: Unassigned::load(store, records.values())?,
+            restored: store.restored()?,
+            records,
         })
     }
 }
@@ -388,8 +408,7 @@ fn missing(store: &Store, what: &str) -> NodeError {
 
 /// Takes the next negotiation's secret from the store's chain, inside a step of the store.
 fn take_secret(store: &Store, id: &NegotiationId) -> Result<(u32, NegotiationSecret), NodeError> {
-    let index =
-        store.meta("secret index")?.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+    let index = next_index(store)?;
     let chain =
         index.zip(store.secret(CHAIN_HEAD)?).map(|(index, head)| SecretChain::from_parts(index, head));
     let chain =
@@ -399,6 +418,11 @@ fn take_secret(store: &Store, id: &NegotiationId) -> Result<(u32, NegotiationSec
     store.set_secret(&negotiation_secret_name(id), secret.as_secret())?;
     store_chain_head(store, &next)?;
     Ok((index, secret))
+}
+
+/// The index that the next negotiation takes, as the store has it.
+fn next_index(store: &Store) -> Result<Option<u32>, NodeError> {
+    Ok(store.meta("secret index")?.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?))))
 }
 
 fn store_chain_head(store: &Store, chain: &SecretChain) -> Result<(), NodeError> {

@@ -110,6 +110,7 @@ impl Party {
         request: &OfferRequest,
     ) -> Result<OfferSent, NodeError> {
         self.check_chain(ledger)?;
+        self.ensure_restored()?;
         let peer = self.peer(&request.peer)?.clone();
         let feerate = self.feerate(ledger)?;
         self.check_peer(&peer, &request.terms())?;

@@ -39,6 +39,9 @@ impl Party {
     pub fn add_peer(&mut self, card: Card) -> Result<(), NodeError> {
         self.in_step(|party| {
             let key = card.permanent().key;
+            if party.note_earlier_card(&card)? {
+                return Ok(());
+            }
             card.check(party.card.permanent(), party.history.tip(), party.peers.cards())?;
             if party.peers.mark(key).revoked {
                 let peer = card.permanent().name.clone();
@@ -50,6 +53,7 @@ impl Party {
             })?;
             party.peers.put_card(card);
             party.peers.set_mark(key, Mark::default());
+            party.unassigned.try_again();
             Ok(())
         })
     }
@@ -122,6 +126,7 @@ impl Party {
         if subject.key == self.key() {
             return Err(CardRefused::Own.into());
         }
+        self.ensure_restored()?;
         self.in_step(|party| {
             // A home that was made anew from the mnemonic knows no serials, but the chain has gone on.
             let next = party.peers.word(party.key(), subject).map_or(0, |word| word.serial() + 1);
@@ -175,6 +180,7 @@ impl Party {
             Ok(())
         })?;
         self.peers = peers;
+        self.unassigned.try_again();
         imported.refused.sort_by_key(|refused| refused.line);
         Ok(imported)
     }

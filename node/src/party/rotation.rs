@@ -189,10 +189,15 @@ impl Party {
 /// Counts what a key seals or opens, in a step of the store.
 pub(super) fn count_volume(store: &Store, id: &NegotiationId, bytes: usize) -> Result<(), NodeError> {
     let volume = read_volume(store, id)?.saturating_add(bytes as u64);
+    store_volume(store, id, volume)
+}
+
+/// Sets what a key has sealed and opened, in a step of the store.
+pub(super) fn store_volume(store: &Store, id: &NegotiationId, volume: u64) -> Result<(), NodeError> {
     store.set_meta(&volume_name(id), &volume.to_be_bytes())
 }
 
-fn read_volume(store: &Store, id: &NegotiationId) -> Result<u64, NodeError> {
+pub(super) fn read_volume(store: &Store, id: &NegotiationId) -> Result<u64, NodeError> {
     let bytes = store.meta(&volume_name(id))?.and_then(|bytes| bytes.try_into().ok());
     Ok(bytes.map_or(0, u64::from_be_bytes))
 }

@@ -87,6 +87,9 @@ impl Party {
             }
             opened => opened?,
         };
+        if let Some(restored) = self.restored.filter(|at| !again && envelope.block.height <= at.height) {
+            return Err(NodeError::MaybeReplayed(restored.height));
+        }
         let confirms = record.confirmed != Some(key.answer);
         let confirmed = Record { confirmed: Some(key.answer), ..record };
         let counts_volume = self.config.rotation.after_mib.is_some();

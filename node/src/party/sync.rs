@@ -102,6 +102,11 @@ pub enum Event {
         /// What the system said.
         why: String,
     },
+    /// A transaction speaks for this party that this home did not make: there is another home of the same words, or it
+    /// was sent before this one was restored.
+    OtherHome(Txid),
+    /// This home was restored under another name than the party had: no answer leads to a key.
+    OtherName,
     /// The ledger refuses a transaction of this home.
     Refused {
         /// The transaction.
@@ -156,14 +161,9 @@ impl Party {
         progress: &mut dyn FnMut(Height),
         rest: Option<Rest>,
     ) -> Result<Synced, NodeError> {
-        self.check_chain(ledger)?;
-        let mut synced = Synced::default();
-        self.read_roster(&mut synced.events)?;
-        let mut watch = self.watch();
-        self.follow(ledger, &mut watch, progress, &mut synced)?;
-        self.find_groups(ledger, progress)?;
-        let pending = ledger.pending(&watch)?;
-        self.history.set_pending(pending.into_iter().map(|hit| hit.tx).collect());
+        let before = self.history.tip();
+        let mut synced = self.come_to_tip(ledger, progress)?;
+        self.find_again(&mut synced.events)?;
         self.send_again(ledger, &mut synced.events)?;
         let seen = Rest { tip: self.tip(), pending: self.history.pending().collect() };
         if rest.as_ref() == Some(&seen) && synced == Synced::default() {
@@ -171,6 +171,13 @@ impl Party {
             return Ok(synced);
         }
         self.discover(&mut synced.events)?;
+        self.claim()?;
+        if synced.connected > 0 {
+            self.tell_other_home(before, &mut synced.events);
+        }
+        if !self.unassigned.is_empty() && self.had_another_name()? {
+            synced.events.push(Event::OtherName);
+        }
         let mut readings = self.readings()?;
         let events = synced.events.len();
         self.answer_due(ledger, &readings, &mut synced.events)?;
@@ -191,6 +198,23 @@ impl Party {
         if synced.events.is_empty() && self.history.unmined_sent().next().is_none() {
             self.rest = Some(seen);
         }
+        Ok(synced)
+    }
+
+    /// Takes in what the ledger says, up to its tip and what is unmined there.
+    pub(super) fn come_to_tip(
+        &mut self,
+        ledger: &dyn Ledger,
+        progress: &mut dyn FnMut(Height),
+    ) -> Result<Synced, NodeError> {
+        self.check_chain(ledger)?;
+        let mut synced = Synced::default();
+        self.read_roster(&mut synced.events)?;
+        let mut watch = self.watch();
+        self.follow(ledger, &mut watch, progress, &mut synced)?;
+        self.find_groups(ledger, progress)?;
+        let pending = ledger.pending(&watch)?;
+        self.history.set_pending(pending.into_iter().map(|hit| hit.tx).collect());
         Ok(synced)
     }
 
@@ -377,7 +401,7 @@ impl Party {
     }
 
     /// Stores states that changed, and what the chain shows of the peer's confirmation.
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         readings: &[(NegotiationId, Reading)],
         events: &mut Vec<Event>,
@@ -418,7 +442,7 @@ impl Party {
     }
 
     /// Erases what old blocks no longer need (PROTOCOL.md 3.2 and 10), of all negotiations in one step of the store.
-    fn settle(&mut self, readings: &[(NegotiationId, Reading)]) -> Result<(), NodeError> {
+    pub(super) fn settle(&mut self, readings: &[(NegotiationId, Reading)]) -> Result<(), NodeError> {
         let oldest_useful = self.history.tip().minus(WINDOW - 1);
         let outlived: BTreeSet<NegotiationId> = self.outlived(readings).into_iter().collect();
         let mut aged = Vec::new();

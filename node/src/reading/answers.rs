@@ -51,6 +51,13 @@ pub(crate) enum NoAnswer {
     Decided,
 }
 
+impl NoAnswer {
+    /// Whether all of it is right but what both sides call each other, or the key.
+    pub(crate) fn is_of_another_transcript(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::WrongTag))
+    }
+}
+
 impl From<NoAnswer> for NodeError {
     /// An answer of one's own that cannot be made.
     fn from(why: NoAnswer) -> Self {
@@ -174,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// What the anchor's spender carries, if it speaks for the responder.
-    fn answer_bytes(
+    pub(super) fn answer_bytes(
         &self,
         case: &Case<'_>,
         offer: &OfferRead,

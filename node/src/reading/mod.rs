@@ -2,6 +2,7 @@
 //! party's own secrets, computed from scratch each time; what messages open to is remembered ([`known`]).
 
 mod answers;
+mod claims;
 mod groups;
 mod known;
 mod laid;
@@ -21,6 +22,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Anchor, Facts, OfferPlace, Payment, Position, State, in_time};
 
 pub(crate) use answers::NoAnswer;
+pub(crate) use claims::Own;
 pub(crate) use known::Known;
 
 use crate::carried::Carried;
@@ -115,6 +117,13 @@ impl Reader<'_> {
     pub(crate) fn input0_amount(&self, mined: &Mined) -> Option<Amount> {
         let given = mined.input0.as_ref().map(|coin: &TxOut| coin.value);
         given.or_else(|| self.output(&mined.tx.input.first()?.previous_output).map(|coin| coin.value))
+    }
+
+    /// The transaction that spends an offer's anchor, as far as it is known.
+    pub(crate) fn spender_of(&self, offer: &OfferRead) -> Option<Txid> {
+        let anchor = offer.carried.anchor();
+        let mined = self.history.spender(&anchor).map(|mined| mined.txid);
+        mined.or_else(|| self.history.unmined_spender(&anchor).map(|tx| tx.compute_txid()))
     }
 
     fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {

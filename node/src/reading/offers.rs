@@ -154,7 +154,7 @@ impl Reader<'_> {
     }
 
     /// One's own offer, as this home would make it again. Without the secret it is taken for what it looks like.
-    fn made(&self, case: &Case<'_>, seen: &Seen<'_>, amount: Amount) -> Option<MadeOffer> {
+    pub(super) fn made(&self, case: &Case<'_>, seen: &Seen<'_>, amount: Amount) -> Option<MadeOffer> {
         let (initiator, responder) = (case.context.initiator.key, case.context.responder.key);
         let (_, carried) = Carried::read(self.chain, seen.tx, amount, Some(initiator), responder)?;
         let carrier = carrier_of(&carried);
@@ -209,7 +209,7 @@ impl Reader<'_> {
     }
 }
 
-fn carrier_of(carried: &Carried) -> Carrier {
+pub(super) fn carrier_of(carried: &Carried) -> Carrier {
     match carried {
         Carried::Run(_) => Carrier::Value,
         Carried::Beside(payment) if payment.locked().is_none() => Carrier::Static,
@@ -218,7 +218,7 @@ fn carrier_of(carried: &Carried) -> Carrier {
 }
 
 /// What a message says that anybody can read.
-fn in_the_open(carried: &Carried) -> Option<Offer> {
+pub(super) fn in_the_open(carried: &Carried) -> Option<Offer> {
     let bytes = match carried {
         Carried::Run(run) => run.message(),
         Carried::Beside(payment) => payment.locked().map(|_| payment.message())?,

@@ -8,6 +8,7 @@
 mod digest;
 mod envelopes;
 mod groups;
+mod restored;
 mod rows;
 mod vault;
 
@@ -19,6 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, para
 use zeroize::Zeroizing;
 
 pub(crate) use envelopes::Envelope;
+pub(crate) use restored::Restoring;
 pub use rows::{Chosen, Purpose, Record, Sent, Settled};
 pub use vault::Unlock;
 use vault::{Lock, Vault};
@@ -211,6 +213,10 @@ impl Store {
             )
             .map(drop)
         })
+    }
+
+    pub(crate) fn remove_meta(&self, key: &str) -> Result<(), NodeError> {
+        self.run(|db| execute(db, "DELETE FROM meta WHERE key = ?1", [key]).map(drop))
     }
 
     /// A secret by name; `None` if it was never stored or is erased.

@@ -29,7 +29,7 @@ pub fn pay(script: ScriptBuf, sat: u64) -> TxOut {
 }
 
 /// The outputs of the offer `sent` that pay the charger.
-fn run_of(world: &World, sent: &OfferSent) -> Vec<TxOut> {
+pub fn run_of(world: &World, sent: &OfferSent) -> Vec<TxOut> {
     let script = world.charger.key().script();
     let tx = mined_tx(&world.ledger, &sent.txid, &script);
     tx.output.into_iter().filter(|output| output.script_pubkey == script).collect()

@@ -5,8 +5,15 @@
 
 mod accepts;
 mod attacks;
+mod backup;
+#[path = "../../../fuzz/src/backup_text.rs"]
+mod backup_text;
 mod bad_input;
 mod chain;
+// Of what the fuzz target needs, the rest is others'.
+#[allow(dead_code)]
+#[path = "../../../protocol/tests/all/common.rs"]
+mod common;
 #[path = "../../../protocol/tests/support/corpus.rs"]
 mod corpora;
 mod corpus;
@@ -26,6 +33,7 @@ mod negotiation;
 mod peer;
 mod published;
 mod recovery;
+mod restored;
 mod rotation;
 mod sealed;
 #[path = "../../../fuzz/src/store_file.rs"]
