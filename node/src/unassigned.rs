@@ -91,8 +91,17 @@ impl Unassigned {
 
     /// The index of the secret of which it is true: above the highest known one first, since secrets are taken in their
     /// order, then below.
-    pub(crate) fn find(&mut self, mut is: impl FnMut(&NegotiationSecret) -> bool) -> Option<u32> {
-        for index in self.next..=self.next.max(self.known).saturating_add(GAP) {
+    pub(crate) fn find(&mut self, is: impl FnMut(&NegotiationSecret) -> bool) -> Option<u32> {
+        self.find_within(GAP, is)
+    }
+
+    /// The same of what was never mined, whose index cannot lie far above.
+    pub(crate) fn find_near(&mut self, is: impl FnMut(&NegotiationSecret) -> bool) -> Option<u32> {
+        self.find_within(LEAP, is)
+    }
+
+    fn find_within(&mut self, gap: u32, mut is: impl FnMut(&NegotiationSecret) -> bool) -> Option<u32> {
+        for index in self.next..=self.next.max(self.known).saturating_add(gap) {
             self.reach(index);
             if self.secrets.get(&index).is_some_and(&mut is) {
                 return Some(index);

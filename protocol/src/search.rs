@@ -10,13 +10,13 @@ use crate::identity::NegotiationSecret;
 use crate::negotiation::{Context, initiator_binding, responder_binding};
 use crate::suite::{ShareSecret, Suite, respond};
 
-/// Whether the initiator's share in this negotiation was made from `secret`.
+/// Whether the initiator's share in this negotiation was made from `secret`, in a suite that brings no group.
 pub fn made_share_a(context: &Context, suite: Suite, secret: &NegotiationSecret, share: &[u8]) -> bool {
-    ShareSecret::derive(suite, secret, &initiator_binding(context)).public() == share
+    ShareSecret::derive(suite, None, secret, &initiator_binding(context)).public() == share
 }
 
 /// Whether the responder's share in this negotiation was made from `secret`: share A is what it answers, in the
-/// transaction whose first output to the responder is `anchor`.
+/// transaction whose first output to the responder is `anchor`. The suite brings no group.
 pub fn made_share_b(
     context: &Context,
     anchor: OutPoint,
@@ -29,8 +29,8 @@ pub fn made_share_b(
     match suite {
         // The share is what is encapsulated to share A.
         Suite::X25519MlKem768 => {
-            respond(suite, secret, &binding, share_a).is_ok_and(|(made, _)| made == share)
+            respond(suite, None, secret, &binding, share_a).is_ok_and(|(made, _)| made == share)
         }
-        _ => ShareSecret::derive(suite, secret, &binding).public() == share,
+        _ => ShareSecret::derive(suite, None, secret, &binding).public() == share,
     }
 }

@@ -19,7 +19,7 @@ use keyway_protocol::suite::Suite;
 
 pub use self::read::BackupError;
 use crate::peers::Mark;
-use crate::store::Envelope;
+use crate::store::{Chosen, Envelope};
 
 /// Room for a thousand of the largest cards.
 pub const MOST_BACKUP_BYTES: u64 = 64 << 20;
@@ -56,6 +56,8 @@ pub(crate) struct Facts {
     pub(crate) words: Vec<Introduction>,
     /// The peers' prekeys that the party's own offers were made to.
     pub(crate) offered_to: Vec<(Suite, Vec<u8>)>,
+    /// The groups that the party's own offers brought.
+    pub(crate) groups: Vec<Chosen>,
     /// Negotiations whose answer's key the peer has shown to have.
     pub(crate) confirmed: Vec<(NegotiationId, Txid)>,
     /// Bytes that were sealed and opened.
@@ -141,6 +143,10 @@ impl fmt::Display for Facts {
         self.words.iter().try_for_each(|word| writeln!(f, "word {word}"))?;
         for (suite, key) in &self.offered_to {
             writeln!(f, "offered-to {suite} {}", key.as_hex())?;
+        }
+        for Chosen { numbers, .. } in &self.groups {
+            let (p, g) = (numbers.modulus().as_hex(), numbers.generator().as_hex());
+            writeln!(f, "group {p} {g}")?;
         }
         for (id, answer) in &self.confirmed {
             writeln!(f, "confirmed {id} {answer}")?;

@@ -10,12 +10,12 @@ use keyway_protocol::backup::is_signed;
 use keyway_protocol::card::Card;
 use keyway_protocol::introduction::Introduction;
 use keyway_protocol::negotiation::NegotiationId;
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{Numbers, Suite};
 use thiserror::Error;
 
 use super::{Backup, Facts, HEAD, MOST_BACKUP_BYTES, STANDINGS, sum};
 use crate::peers::Mark;
-use crate::store::Envelope;
+use crate::store::{Chosen, Envelope};
 
 /// More negotiations than a party has.
 const MOST_SECRETS: u32 = 10_000_000;
@@ -108,6 +108,7 @@ struct Draft {
     peers: Vec<(Card, Mark)>,
     words: Vec<Introduction>,
     offered_to: Vec<(Suite, Vec<u8>)>,
+    groups: Vec<Chosen>,
     confirmed: Vec<(NegotiationId, Txid)>,
     volumes: Vec<(NegotiationId, u64)>,
     envelopes: Vec<Envelope>,
@@ -133,6 +134,7 @@ fn facts(body: &str) -> Result<Facts, BackupError> {
         peers: draft.peers,
         words: draft.words,
         offered_to: draft.offered_to,
+        groups: draft.groups,
         confirmed: draft.confirmed,
         volumes: draft.volumes,
         envelopes: draft.envelopes,
@@ -166,6 +168,13 @@ impl Draft {
                 let (suite, key) = pair(rest)?;
                 let key = Vec::from_hex(key).map_err(|error| error.to_string())?;
                 self.offered_to.push((parsed(suite)?, key));
+                Ok(())
+            }
+            "group" => {
+                let (p, g) = pair(rest)?;
+                let number = |hex| Vec::from_hex(hex).map_err(|error| error.to_string());
+                let numbers = Numbers::new(&number(p)?, &number(g)?).map_err(|error| error.to_string())?;
+                self.groups.push(Chosen { numbers, published: None });
                 Ok(())
             }
             "confirmed" => {

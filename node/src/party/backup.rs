@@ -8,6 +8,7 @@ use super::rotation::read_volume;
 use super::{Party, missing, next_index};
 use crate::backup::{Backup, Facts};
 use crate::error::NodeError;
+use crate::store::Chosen;
 use crate::{config, prekeys};
 
 impl Party {
@@ -31,6 +32,7 @@ impl Party {
             peers: peers.map(|card| (card.clone(), self.peers.mark(card.permanent().key))).collect(),
             words: self.peers.words().cloned().collect(),
             offered_to: self.offered_to()?.into_iter().collect(),
+            groups: self.chosen_groups()?,
             confirmed: self.records.values().filter_map(|it| Some((it.id, it.confirmed?))).collect(),
             volumes: self.volumes()?,
             envelopes: self.store.envelopes()?,
@@ -44,6 +46,16 @@ impl Party {
         let own = self.records.values().filter(|record| record.role == Role::Initiator);
         let of_records = own.filter_map(|record| Some((record.suite, record.prekey.clone()?)));
         Ok(of_records.chain(self.store.offered_to()?).collect())
+    }
+
+    /// The groups that this party's offers brought; published ones are in the chain.
+    fn chosen_groups(&self) -> Result<Vec<Chosen>, NodeError> {
+        let of_records = self.records.values().filter_map(|record| record.group.clone());
+        let brought = of_records.filter(|group| group.published.is_none());
+        let mut groups: Vec<Chosen> = brought.chain(self.store.chosen_groups()?).collect();
+        let mut known = std::collections::HashSet::new();
+        groups.retain(|group| known.insert(group.clone()));
+        Ok(groups)
     }
 
     fn volumes(&self) -> Result<Vec<(keyway_protocol::negotiation::NegotiationId, u64)>, NodeError> {

@@ -25,7 +25,7 @@ use crate::store::{Chosen, Purpose, Record, Sent, Store};
 use crate::wallet::{self, Coin, MOST_UNCONFIRMED, Order, Wallet};
 
 /// Blocks after which a locked payment can go back, where nothing else is asked for.
-const TIMEOUT: u32 = 144;
+pub(super) const TIMEOUT: u32 = 144;
 /// A responder needs time to see the offer, to answer, and to have the answer mined.
 const LEAST_TIMEOUT: u32 = 72;
 /// No answer counts that is mined 1,008 blocks above its offer, which takes some to be mined itself.

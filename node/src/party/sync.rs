@@ -467,7 +467,7 @@ impl Party {
             }
             self.records.insert(record.id, record);
         }
-        Ok(())
+        self.forget_unassigned()
     }
 
     /// What becomes of one negotiation now that its oldest useful block is this one.

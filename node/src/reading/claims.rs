@@ -20,7 +20,7 @@ use super::offers::{carrier_of, in_the_open};
 use super::{Case, OfferRead, Reader, Seen};
 use crate::carried::Carried;
 use crate::history::Mined;
-use crate::store::Record;
+use crate::store::{Chosen, Record};
 
 /// A transaction whose input 0 spends a coin of this party.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Own {
 pub(crate) struct OwnOffer {
     context: Context,
     suite: Suite,
+    /// What it brings or names, as far as groups are known that it may.
+    group: Option<Chosen>,
     carried: Carried,
     /// What it says, unless that is sealed to the peer.
     message: Option<Offer>,
@@ -56,6 +58,11 @@ pub(crate) struct OwnAnswer {
 }
 
 impl Own {
+    /// Whether its first output is that of this script.
+    pub(crate) fn pays(&self, script: &bitcoin::Script) -> bool {
+        self.tx.output.first().is_some_and(|output| output.script_pubkey == script.to_p2wsh())
+    }
+
     /// Whether it looks like a payment with a message in it, to whomever.
     pub(crate) fn may_carry_an_offer(&self, own: &bitcoin::Script) -> bool {
         /// The value carrier's shortest run.
@@ -96,24 +103,31 @@ impl Reader<'_> {
         known.filter_map(mined).chain(pending.filter_map(unmined)).collect()
     }
 
-    /// The offer to `peer` that a transaction of this party carries, if it carries one.
-    pub(crate) fn own_offer(&self, own: &Own, peer: &Card) -> Option<OwnOffer> {
+    /// What a transaction of this party may carry for an offer to `peer`: of a sealed one, what has its length.
+    pub(crate) fn own_offers(&self, own: &Own, peer: &Card, groups: &[Chosen]) -> Vec<OwnOffer> {
         let recipient = peer.permanent().key;
-        let (_, carried) = Carried::read(self.chain, &own.tx, own.amount, Some(self.own.key), recipient)?;
+        let read = Carried::read(self.chain, &own.tx, own.amount, Some(self.own.key), recipient);
+        let input0 = own.tx.input.first().map(|input| input.previous_output);
+        let Some(((_, carried), input0)) = read.zip(input0) else { return Vec::new() };
         let (carrier, message) = (carrier_of(&carried), in_the_open(&carried));
-        let suite = match (&message, &carried) {
-            (Some(message), _) => message.suite(),
-            // A letter's length tells its suite.
+        let forms = match (&message, &carried) {
+            (Some(message), _) => vec![(message.suite(), None)],
             (None, Carried::Beside(payment)) if carrier == Carrier::Static => {
-                let len = |suite: &Suite| Offer::len_of(*suite, carrier) + letter::OVERHEAD;
-                Suite::ALL.into_iter().find(|suite| len(suite) == payment.message().len())?
+                sealed_forms(payment.message().len(), groups)
             }
-            (None, _) => return None,
+            (None, _) => Vec::new(),
         };
-        let input0 = own.tx.input.first()?.previous_output;
         let context = self.context(Role::Initiator, peer, input0, carrier);
         let lock_time = own.tx.lock_time.to_consensus_u32();
-        Some(OwnOffer { context, suite, carried, message, lock_time })
+        let of = |(suite, group)| OwnOffer {
+            context,
+            suite,
+            group,
+            carried: carried.clone(),
+            message: message.clone(),
+            lock_time,
+        };
+        forms.into_iter().map(of).collect()
     }
 
     /// The answer to the offer of `record` that a transaction of this party carries, if it carries one.
@@ -142,7 +156,13 @@ impl Reader<'_> {
         match (&offer.message, &offer.carried) {
             (Some(message), _) => made_share_a(&offer.context, offer.suite, secret, message.share()),
             (None, Carried::Beside(payment)) => {
-                let draft = Draft::dated(offer.context, offer.suite, offer.lock_time, secret);
+                let draft = match &offer.group {
+                    None => Draft::dated(offer.context, offer.suite, offer.lock_time, secret),
+                    Some(Chosen { numbers, published }) => {
+                        let Ok(group) = numbers.check(offer.suite) else { return false };
+                        Draft::in_group(offer.context, group, *published, offer.lock_time, secret)
+                    }
+                };
                 let sealed = draft.sealed(&peer.permanent().sealing, secret);
                 sealed.is_ok_and(|sealed| sealed == payment.message())
             }
@@ -184,7 +204,7 @@ impl Reader<'_> {
             form: offer.message.as_ref().map_or(AnswerForm::Sequences, Offer::form),
             input0: offer.context.input0,
             prekey,
-            group: None,
+            group: offer.group.clone(),
             price: offer.carried.price(),
             state: State::Offered,
             confirmed: None,
@@ -206,4 +226,16 @@ impl OwnOffer {
             _ => None,
         }
     }
+}
+
+/// The suites, and the groups that offers of theirs bring, whose sealed offers are so long.
+fn sealed_forms(len: usize, groups: &[Chosen]) -> Vec<(Suite, Option<Chosen>)> {
+    let plain = Suite::ALL.into_iter().filter(|suite| !suite.brings_group());
+    let plain = plain.map(|suite| (Offer::len_of(suite, Carrier::Static), suite, None));
+    let grouped = groups.iter().map(|chosen| {
+        let suite = if chosen.published.is_some() { Suite::FfdhPublished } else { Suite::FfdhCustom };
+        (Offer::len_with(suite, chosen.numbers.lengths()), suite, Some(chosen.clone()))
+    });
+    let fits = plain.chain(grouped).filter(|(message, ..)| message + letter::OVERHEAD == len);
+    fits.map(|(_, suite, group)| (suite, group)).collect()
 }

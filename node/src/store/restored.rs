@@ -6,7 +6,7 @@ use keyway_chain::{BlockRef, Height};
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::suite::Suite;
 
-use super::Store;
+use super::{Chosen, Store};
 use crate::error::NodeError;
 
 /// While the search is under way.
@@ -14,6 +14,7 @@ const RESTORING: &str = "restoring";
 /// Afterwards: where it ended.
 const RESTORED: &str = "restored";
 const OFFERED_TO: &str = "offered to";
+const CHOSEN: &str = "chosen groups";
 
 /// What a search goes by until it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,32 @@ impl Store {
             bytes.extend(key.iter().take(usize::from(len)));
         }
         if bytes.is_empty() { self.remove_meta(OFFERED_TO) } else { self.set_meta(OFFERED_TO, &bytes) }
+    }
+
+    /// Groups that offers may have brought which are not found yet.
+    pub(crate) fn chosen_groups(&self) -> Result<Vec<Chosen>, NodeError> {
+        let bytes = self.meta(CHOSEN)?.unwrap_or_default();
+        let (mut rest, mut groups) = (&bytes[..], Vec::new());
+        while let Some((len, more)) = rest.split_first_chunk()
+            && let Some((group, more)) = more.split_at_checked(u16::from_be_bytes(*len).into())
+        {
+            groups.extend(Chosen::from_bytes(group));
+            rest = more;
+        }
+        Ok(groups)
+    }
+
+    pub(crate) fn set_chosen_groups<'a>(
+        &self,
+        groups: impl Iterator<Item = &'a Chosen>,
+    ) -> Result<(), NodeError> {
+        let entry = |group: &Chosen| {
+            let group = group.to_bytes();
+            // Two numbers of at most 512 bytes, and an id.
+            [&u16::try_from(group.len()).unwrap_or_default().to_be_bytes()[..], &group].concat()
+        };
+        let bytes: Vec<u8> = groups.flat_map(entry).collect();
+        if bytes.is_empty() { self.remove_meta(CHOSEN) } else { self.set_meta(CHOSEN, &bytes) }
     }
 
     /// What a backup says of the peer's confirmation, until the negotiation is found.

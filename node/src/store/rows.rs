@@ -143,14 +143,14 @@ pub struct Chosen {
 
 impl Chosen {
     /// p's length, p, g, and the transaction if there is one.
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let (p, g) = (self.numbers.modulus(), self.numbers.generator());
         let [p_len, g_len] = [p, g].map(|number| (number.len() as u16).to_be_bytes());
         let txid = self.published.map_or_else(Vec::new, |txid| txid.to_byte_array().to_vec());
         [&p_len[..], &g_len, p, g, &txid].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (p_len, rest) = bytes.split_first_chunk()?;
         let (g_len, rest) = rest.split_first_chunk()?;
         let (p, rest) = rest.split_at_checked(u16::from_be_bytes(*p_len).into())?;

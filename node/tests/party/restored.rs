@@ -513,3 +513,71 @@ fn an_envelope_that_was_committed_to_and_never_shown_comes_back_to_a_home_with_a
     let lost = before - car.status().unwrap().balance.spendable;
     assert!(lost < Amount::from_sat(1_000), "fees alone: {lost}");
 }
+
+#[test]
+fn an_envelope_of_an_offer_is_found_again_without_a_backup_and_comes_back() {
+    for carrier in [Carrier::Static, Carrier::Dynamic] {
+        let mut world = World::new();
+        world.agree();
+        world.ledger.relay_data(83).unwrap();
+        let hindered = Hindered(&world.ledger, gone_after_the_commit);
+        world.car.offer(&hindered, &over(carrier)).unwrap_err();
+        world.mine(1);
+        let mut car = world.lost_car().restore("car-words", None, &[world.charger.card().clone()]);
+        let synced = car.sync(&world.ledger, &mut |_| ()).unwrap();
+        let returned = |event: &Event| matches!(event, Event::EnvelopeReturned { .. });
+        assert!(synced.events.iter().any(returned), "{carrier}: {synced:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_committed_to_is_shown_by_the_restored_home_in_the_same_envelope() {
+    for carrier in [Carrier::Static, Carrier::Dynamic] {
+        let mut world = World::new();
+        world.ledger.relay_data(83).unwrap();
+        let sent = world.car.offer(&world.ledger, &over(carrier)).unwrap();
+        world.mine(1);
+        world.car.sync(&world.ledger, &mut |_| ()).unwrap();
+        let hindered = Hindered(&world.ledger, gone_after_the_commit);
+        world.charger.sync(&hindered, &mut |_| ()).unwrap_err();
+        let tip = world.ledger.tip().unwrap().height;
+        world.mine(1);
+        let mut charger = world.lost_charger().restore("charger-words", None, &[world.car.card().clone()]);
+        charger.sync(&world.ledger, &mut |_| ()).unwrap();
+        let answer = world.view(&charger, sent.id).answer.unwrap();
+        let answer = world.ledger.unmined(&answer.txid).unwrap().unwrap();
+        assert_eq!(answer.lock_time.to_consensus_u32(), tip.to_u32(), "that of the first commit");
+        world.mine(2);
+        world.car.sync(&world.ledger, &mut |_| ()).unwrap();
+        charger.sync(&world.ledger, &mut |_| ()).unwrap();
+        let (car, charger) = (world.view(&world.car, sent.id), world.view(&charger, sent.id));
+        assert_eq!((car.state, car.fingerprint), (State::Active, charger.fingerprint), "{carrier}");
+    }
+}
+
+#[test]
+fn whom_the_party_deals_with_and_what_else_no_block_tells_is_in_the_next_backup_again() {
+    let mut world = World::new();
+    let id = world.agree();
+    let message = world.car.seal("charger", b"start", b"").unwrap();
+    world.charger.open_sealed(&message.sealed, b"", false).unwrap();
+    let mallory = party(world.dir.path(), "mallory", MALLORY, &world.ledger);
+    world.charger.add_peer(mallory.card().clone()).unwrap();
+    world.charger.revoke_peer("mallory", true).unwrap();
+    let car = world.car.card().permanent().clone();
+    world.charger.introduce(&car, None).unwrap();
+    let withdrawn = world.charger.withdraw(mallory.card().permanent()).unwrap();
+    let lost = world.charger.backup().unwrap();
+    let mut charger = world.lost_charger().restore("charger-standing", Some(&lost), &[]);
+    assert_eq!(charger.standing(mallory.card()), Standing::Revoked);
+    assert!(world.view(&charger, id).confirmed, "the peer had shown that it has the key");
+    let same = |backup: &Backup| {
+        let text = backup.to_string();
+        let kinds = ["card", "birthday", "peer", "word", "offered-to", "confirmed", "config"];
+        let kept = |line: &&str| kinds.iter().any(|kind| line.split(' ').next() == Some(kind));
+        text.lines().filter(kept).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(same(&lost), same(&charger.backup().unwrap()));
+    // What it says next of a party counts instead of what the lost home said.
+    assert!(charger.withdraw(mallory.card().permanent()).unwrap().serial() > withdrawn.serial());
+}
