@@ -33,7 +33,7 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
     let Ok(home) = unlock::home(&cli.global) else { return Ok(None) };
     let Ok(stream) = UnixStream::connect(socket_of(&home)) else { return Ok(None) };
     let request = Request {
-        args: args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        args: args.iter().skip(1).map(|arg| spelled(&cli.command, arg)).collect(),
         input: input(&cli.command)?.map(Bytes),
         width: Some(ui.width()),
         color: ui.in_color(),
@@ -82,6 +82,16 @@ fn backup(stream: UnixStream, args: &BackupArgs, ui: &Ui) -> Result<u8, Error> {
     };
     backup::deliver(&text, args, ui)?;
     Ok(0)
+}
+
+/// An argument as the other process needs it: of a trace, the card itself instead of the file that holds it.
+fn spelled(command: &Command, arg: &OsString) -> String {
+    let text = arg.to_string_lossy().into_owned();
+    let Command::Trace(args) = command else { return text };
+    let is_party = [&args.whom, &args.with].into_iter().flatten().any(|party| *party == text);
+    let path = if is_party { cards::file_beside(&text) } else { None };
+    let card = path.and_then(|path| files::read(path, files::CARD).ok());
+    card.and_then(|card| Some(std::str::from_utf8(&card).ok()?.trim().to_owned())).unwrap_or(text)
 }
 
 /// Whether the command works with an open home.

@@ -208,6 +208,12 @@ fn beside_a_node_served_homes_export_and_a_third_party_verifies_by_that_node() {
         let known = town.stage.json("--home car trace")["negotiations"][0].clone();
         let key =
             |home: &str| town.stage.json(&format!("--home {home} card"))["key"].as_str().unwrap().to_owned();
+        fs::write(town.stage.join("charger.card"), town.stage.ok("--home charger card")).unwrap();
+        let by_card = town.stage.json("--home car trace charger.card");
+        assert_eq!(
+            by_card["negotiations"][0], known,
+            "the process that serves the home does not see this folder"
+        );
         let pair = format!("--home auditor trace {} {}", key("car"), key("charger"));
         let seen = town.stage.json(&pair)["negotiations"][0].clone();
         assert_eq!((&seen["offer"], &seen["ended"]), (&known["offer"], &known["ended"]));
