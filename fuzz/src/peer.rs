@@ -330,7 +330,7 @@ impl Case {
         let Some(tx) = which.checked_rem(self.offers.len()).and_then(|at| self.offers.get(at)) else {
             return;
         };
-        let from_input = bytes.or_zero() % 2 == 0;
+        let from_input = bytes.or_zero().is_multiple_of(2);
         let index = usize::from(bytes.or_zero());
         let outpoint = if from_input {
             index
@@ -356,7 +356,7 @@ impl Case {
             _ => Answers::Refuses("min relay fee not met"),
         };
         let feerate = FeeRate::from_sat_per_kwu(250 + 100 * u64::from(bytes.or_zero()));
-        let most_data = if bytes.or_zero() % 2 == 0 { 100_000 } else { 83 };
+        let most_data = if bytes.or_zero().is_multiple_of(2) { 100_000 } else { 83 };
         self.ledger.set(answers, feerate, most_data);
     }
 
@@ -417,7 +417,7 @@ impl Case {
                 let card = String::from_utf8(text).ok().and_then(|text| text.parse::<Card>().ok());
                 card.map_or(Ok(()), |card| self.party().add_peer(card))
             }
-            1 => self.party().revoke_peer(&charger, bytes.or_zero() % 2 == 0).map(drop),
+            1 => self.party().revoke_peer(&charger, bytes.or_zero().is_multiple_of(2)).map(drop),
             2 => self.party().renew_card().map(drop),
             _ => return self.start_again(),
         };
@@ -463,7 +463,7 @@ impl Case {
         for _ in 0..changes {
             change(&mut tx, bytes.or_zero(), usize::from(bytes.or_zero()), bytes.number());
         }
-        if changes > 0 && bytes.or_zero() % 4 > 0 {
+        if changes > 0 && !bytes.or_zero().is_multiple_of(4) {
             self.sign(&mut tx, &spent);
         }
         self.ledger.tell(tx, inputs.iter().copied().zip(spent));

@@ -66,12 +66,12 @@ impl Claim {
         )
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Fingerprint(fingerprint) => [&[1][..], fingerprint.as_bytes()].concat(),
             Self::Session { block, sender, key } => {
                 let height = block.height.to_u32().to_be_bytes();
-                [&[2][..], &height, block.hash.as_byte_array(), &[number(*sender)], key].concat()
+                [&[2][..], &height, block.hash.as_byte_array(), &[number(sender)], &key].concat()
             }
         }
     }

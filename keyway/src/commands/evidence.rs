@@ -107,7 +107,7 @@ fn open(args: &EvidenceOpen, ui: &Ui) -> Result<(), Error> {
     let statement = check(&read(&args.file)?, &Trust::Work, Depth::new(1))?;
     let message = files::read(&args.message, files::SEALED)?;
     let sealed = match std::str::from_utf8(&message) {
-        Ok(text) if !message.first().is_some_and(|byte| *byte == 0xd0) => text.trim().parse::<Sealed>(),
+        Ok(text) if message.first().is_none_or(|byte| *byte != 0xd0) => text.trim().parse::<Sealed>(),
         Ok(_) => Sealed::from_bytes(&message),
         Err(_) => Sealed::from_bytes(&message),
     };

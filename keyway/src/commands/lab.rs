@@ -247,7 +247,7 @@ fn broken(party: &Party, seen: &StudySeen) -> BrokenJson {
 }
 
 fn text(it: &BrokenJson) -> String {
-    let known = |number: Option<u64>| number.map_or("not known".to_owned(), |number| grouped(number));
+    let known = |number: Option<u64>| number.map_or("not known".to_owned(), grouped);
     let mut lines = vec![
         format!(
             "offer {} in block {}: {} to {}",

@@ -246,8 +246,11 @@ fn check_generator(modulus: &BoxedUint, generator: &BoxedUint) -> Result<(), Bad
 /// Groups whose outcome is remembered; then all are forgotten.
 const MOST_KNOWN: usize = 1 << 12;
 
+/// What came of checking groups, by their digests.
+type Outcomes = HashMap<[u8; 32], Result<(), BadGroup>>;
+
 fn once(digest: [u8; 32], check: impl FnOnce() -> Result<(), BadGroup>) -> Result<(), BadGroup> {
-    static KNOWN: LazyLock<Mutex<HashMap<[u8; 32], Result<(), BadGroup>>>> = LazyLock::new(Mutex::default);
+    static KNOWN: LazyLock<Mutex<Outcomes>> = LazyLock::new(Mutex::default);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(outcome) = known().get(&digest) {
         return *outcome;
