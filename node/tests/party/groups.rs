@@ -26,18 +26,18 @@ pub fn with_policy(world: &mut World, lines: &str) {
     world.charger.add_peer(world.car.card().clone()).unwrap();
 }
 
-fn accepting() -> World {
+pub fn accepting() -> World {
     let mut world = World::new();
     with_policy(&mut world, "suites = [\"x25519\", \"ffdh-custom\"]");
     world
 }
 
-fn custom(numbers: Numbers) -> OfferRequest {
+pub fn custom(numbers: Numbers) -> OfferRequest {
     let group = Some(Chosen { numbers, published: None });
     OfferRequest { suite: Suite::FfdhCustom, group, ..over(Carrier::Static) }
 }
 
-fn negotiate(world: &mut World, request: &OfferRequest) -> NegotiationId {
+pub fn negotiate(world: &mut World, request: &OfferRequest) -> NegotiationId {
     let id = world.car.offer(&world.ledger, request).unwrap().id;
     world.mine_and_sync(1);
     world.mine_and_sync(2);

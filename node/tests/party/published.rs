@@ -16,14 +16,14 @@ use crate::world::*;
 
 const TRUSTING: &str = "suites = [\"x25519\", \"ffdh-published\"]\ngroups_from = [\"car\", \"charger\"]";
 
-fn trusting() -> World {
+pub fn trusting() -> World {
     let mut world = World::new();
     with_policy(&mut world, TRUSTING);
     world
 }
 
 /// The charger gets money of its own, and publishes a group.
-fn publish(world: &mut World, modulus: &str) -> GroupSent {
+pub fn publish(world: &mut World, modulus: &str) -> GroupSent {
     let script = world.charger.key().script();
     world.ledger.mine(2, &script).unwrap();
     world.mine_and_sync(100);
@@ -32,7 +32,7 @@ fn publish(world: &mut World, modulus: &str) -> GroupSent {
     sent
 }
 
-fn offer_in(world: &World, sent: &GroupSent) -> Result<OfferRequest, NodeError> {
+pub fn offer_in(world: &World, sent: &GroupSent) -> Result<OfferRequest, NodeError> {
     let group = Some(world.car.published_group(&sent.txid.to_string())?);
     Ok(OfferRequest { suite: Suite::FfdhPublished, group, ..over(Carrier::Static) })
 }

@@ -12,7 +12,10 @@ use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 
 use crate::attacks::{pay, run_of};
+use crate::fixtures::{MODP2048, SAFE2060, numbers};
+use crate::groups::{accepting, custom, negotiate};
 use crate::locked::{collect_without_answer, mine_to, offered, shown, timeout};
+use crate::published::{offer_in, publish, trusting};
 use crate::world::*;
 
 /// What a restore begins with.
@@ -33,7 +36,10 @@ impl Lost<'_> {
         let ledger = self.ledger;
         let enforce_exponent = ledger.enforces_exponent().unwrap();
         let path = self.dir.join("ledger");
-        let config = Config::new(ledger.chain().clone(), LedgerConfig::Embedded { path, enforce_exponent });
+        let config = match backup {
+            Some(backup) => Config::parse(backup.config(), &self.dir.join(folder).join(CONFIG_FILE)).unwrap(),
+            None => Config::new(ledger.chain().clone(), LedgerConfig::Embedded { path, enforce_exponent }),
+        };
         let genesis = BlockRef::new(Height::GENESIS, ledger.chain().genesis());
         let new = NewParty {
             name: self.name.parse().unwrap(),
@@ -580,4 +586,19 @@ fn whom_the_party_deals_with_and_what_else_no_block_tells_is_in_the_next_backup_
     assert_eq!(same(&lost), same(&charger.backup().unwrap()));
     // What it says next of a party counts instead of what the lost home said.
     assert!(charger.withdraw(mallory.card().permanent()).unwrap().serial() > withdrawn.serial());
+}
+
+#[test]
+fn keys_in_groups_that_offers_brought_or_named_come_back_with_a_backup() {
+    let mut world = accepting();
+    let id = negotiate(&mut world, &custom(numbers(MODP2048, 4)));
+    assert_eq!(world.state(&world.car, id), State::Active);
+    world.restored_from_backup("custom");
+    let mut world = trusting();
+    let sent = publish(&mut world, SAFE2060);
+    world.mine_and_sync(5);
+    let request = offer_in(&world, &sent).unwrap();
+    let id = negotiate(&mut world, &request);
+    assert_eq!(world.state(&world.car, id), State::Active);
+    world.restored_from_backup("published");
 }
