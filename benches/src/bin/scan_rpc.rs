@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Block, OutPoint, ScriptBuf, Txid};
+use bitcoin::{Block, ScriptBuf};
 use keyway_benches::fleet::Shop;
 use keyway_benches::outpoint;
 use keyway_chain::{BlockRef, Height};
@@ -62,8 +62,9 @@ fn follow(node: &TestNode, first: BlockRef, blocks: u32) {
     let (ledger, mut at) = (node.ledger(), first);
     let mut watch = Watch::new();
     watch.add_script(ScriptBuf::from_bytes(vec![0x52]));
-    (0..100).for_each(|n| drop(watch.add_outpoint(outpoint(n))));
-    watch.add_outpoint(OutPoint::new(<Txid as bitcoin::hashes::Hash>::all_zeros(), 0));
+    for n in 0..100 {
+        watch.add_outpoint(outpoint(n));
+    }
     while let Next::Connect(connected) = ledger.next(at, &watch).expect("it answers") {
         at = connected.at;
     }
