@@ -417,6 +417,8 @@ class BesidePayment:
             return None, (b"", b"")
         group = keyway.read_group(found.hex("p"), found.hex("g"))
         keyway.check_group(group)
+        scripts = [script.hex() for script in keyway.published_scripts(group)]
+        found.compare(outputs=scripts if self.suite == keyway.PUBLISHED else None)
         return group, keyway.group_fields(self.suite, group, found.hex("txid"))
 
     def share_a(self, secret):

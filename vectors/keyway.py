@@ -494,6 +494,11 @@ def group_fields(suite, group, txid):
     return b"", txid + group_digest(group)
 
 
+def published_scripts(group):
+    """6.5: the mark, and the data output."""
+    return [data_script(b"keyway/1 group"), data_script(u16(len(group.p)) + group.p + group.g)]
+
+
 def share_in(group, secret):
     return pow(number(group.g), number(secret), number(group.p)).to_bytes(len(group.p), "big")
 

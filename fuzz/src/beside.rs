@@ -7,7 +7,7 @@
 use bitcoin::hashes::Hash;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxOut};
-use keyway_carriers::script::{self, Damage, Message, Way, data, envelope};
+use keyway_carriers::script::{self, Damage, Message, Way, data, envelope, published};
 use keyway_chain::Chain;
 
 use crate::support::{Party, authored, coin, party, pay, signed, transaction};
@@ -92,6 +92,7 @@ impl Described {
 /// What is read is what would be written.
 fn read_offer(described: Described) {
     let tx = described.transaction(&party(0), &[coin(7)]);
+    read_published(&tx);
     let payment = match script::read_offer(&Chain::regtest(), &authored(&tx), party(1).key) {
         Ok(Some(payment)) => payment,
         Ok(None) => return,
@@ -103,6 +104,20 @@ fn read_offer(described: Described) {
     assert_carried(&tx, &party(0), &message);
     assert_eq!(payment.collected().len(), 1 + usize::from(payment.locked().is_some()));
     assert!(payment.price() >= payment.anchored());
+}
+
+/// What publishes a group is no offer.
+fn read_published(tx: &Transaction) {
+    let numbers = match published::read(&authored(tx)) {
+        Ok(Some(numbers)) => numbers,
+        Ok(None) => {
+            return assert!(!tx.output.iter().any(|output| output.script_pubkey == published::mark()));
+        }
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let written = published::write(&numbers).unwrap();
+    assert!(tx.output.windows(2).any(|pair| *pair == written));
+    assert!(!matches!(script::read_offer(&Chain::regtest(), &authored(tx), party(1).key), Ok(Some(_))));
 }
 
 fn read_answer(described: Described) {

@@ -38,7 +38,7 @@ pub fn mark() -> ScriptBuf {
 /// The outputs that publish a group.
 ///
 /// # Errors
-/// Never: a group's numbers are shorter than what a data output carries.
+/// [`data::ImpossibleLength`], which no group's numbers have.
 pub fn write(numbers: &Numbers) -> Result<[TxOut; 2], data::ImpossibleLength> {
     let (p, g) = (numbers.modulus(), numbers.generator());
     let length = (p.len() as u16).to_be_bytes();

@@ -1,10 +1,11 @@
 //! The fuzz target's seeds as tests, and where they come from.
 
 use bitcoin::{ScriptBuf, TxOut};
-use keyway_carriers::script::{data, envelope};
+use keyway_carriers::script::{data, envelope, published};
 
 use crate::beside::beside;
 use crate::corpora::{check_seeds, replay};
+use crate::fixtures::{MODP2048, numbers};
 use crate::payments::{lock, outputs};
 use crate::support::{party, pay};
 
@@ -18,7 +19,8 @@ fn the_seeds_are_made_from_valid_payments() {
     check_seeds("beside", &seeds());
 }
 
-fn seeds() -> [(&'static str, Vec<u8>); 10] {
+fn seeds() -> [(&'static str, Vec<u8>); 12] {
+    let [mark, group] = published::write(&numbers(MODP2048, 2)).unwrap();
     let message = |len| data::write(&vec![7; len]).unwrap();
     let shown = |author: u8, len| envelope::write(party(author).key, &vec![7; len]).unwrap();
     let funded = || of_kind(0, &[pay(&party(1), 248_000), pay(&party(1), 1_300)]);
@@ -32,6 +34,8 @@ fn seeds() -> [(&'static str, Vec<u8>); 10] {
         ("enveloped", showing(funded(), &[shown(0, 1_281)])),
         ("two-envelopes", showing(funded(), &[shown(0, 4), shown(0, 521)])),
         ("somebody-elses-envelope", showing(funded(), &[shown(1, 97)])),
+        ("published-group", of_kind(0, &[mark.clone(), group.clone(), pay(&party(2), 1)])),
+        ("published-group-behind-a-message", of_kind(0, &[pay(&party(1), 1), group, mark])),
         ("enveloped-answer", showing(of_kind(1, &[pay(&party(1), 249_000)]), &[shown(1, 1_136)])),
     ]
 }

@@ -9,6 +9,8 @@ mod beside;
 mod corpora;
 mod corpus;
 mod envelopes;
+#[path = "../../../protocol/tests/support/groups.rs"]
+mod fixtures;
 mod payments;
 #[path = "../value/support.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, OutPoint};
 use keyway_carriers::script::lock::{Ends, Lock};
-use keyway_carriers::script::{data, envelope};
+use keyway_carriers::script::{data, envelope, published};
 use keyway_chain::{Chain, Height};
 use keyway_protocol::message::{Answer, Carrier, Offer};
 use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
@@ -147,11 +147,15 @@ impl Two {
     }
 
     fn group_json(&self) -> Json {
-        let published = self.suite == Suite::FfdhPublished;
+        let is_published = self.suite == Suite::FfdhPublished;
         object! {
             "p": hex(group().modulus()),
             "g": hex(group().generator()),
-            "txid": published.then(|| hex(coin(0x55).txid.as_byte_array())),
+            "txid": is_published.then(|| hex(coin(0x55).txid.as_byte_array())),
+            "outputs": is_published.then(|| {
+                let scripts = published::write(&group()).unwrap().map(|output| hex(output.script_pubkey.as_bytes()));
+                Json::from(scripts.into_iter().collect::<Vec<_>>())
+            }),
         }
     }
 

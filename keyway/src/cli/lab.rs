@@ -47,7 +47,8 @@ JSON: txid, mk, height, block, sk.";
 
 pub const BREAK: &str = "\
 Takes the negotiations of two parties from the chain alone, computes a, b and mk by baby steps and giant steps, and says how long
-that took. Any home can do it that has the two cards, which are public; one peer stands for this home and the peer.
+that took. Any home can do it that has the two cards, which are public, for the blocks since its birthday; one peer alone
+stands for this home and the peer.
 
 Example:
   keyway --home car lab break charger

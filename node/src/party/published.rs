@@ -151,9 +151,12 @@ impl Party {
         ledger: &dyn Ledger,
         progress: &mut dyn FnMut(Height),
     ) -> Result<(), NodeError> {
+        if !self.uses_groups() {
+            return Ok(());
+        }
         let publishers = self.publishers();
         let wanted: Vec<u8> = publishers.iter().flat_map(|key| key.to_bytes()).collect();
-        if !self.uses_groups() || self.store.meta(LOOKED_FOR)?.as_deref() == Some(&wanted[..]) {
+        if self.store.meta(LOOKED_FOR)?.as_deref() == Some(&wanted[..]) {
             return Ok(());
         }
         let Some(first) = self.history.first() else { return Ok(()) };

@@ -106,8 +106,8 @@ impl Party {
             let (a, offer, _) = Offer::draw(digits.min(DIGITS), least, random);
             Some((a, offer))
         })?;
-        let costs = self.study_pay(ledger, &offer.outputs(to), secret, offer_secret_name)?;
-        Ok(StudySent { txid: costs.0, costs: costs.1, offer, share: None })
+        let (txid, costs) = self.study_pay(ledger, &offer.outputs(to), secret, offer_secret_name)?;
+        Ok(StudySent { txid, costs, offer, share: None })
     }
 
     /// Pays B back, for the mined offer whose transaction's id begins so.
@@ -129,8 +129,8 @@ impl Party {
         }
         let (secret, share) = self.draw(|least, random| seen.offer.answer(least, random))?;
         let outputs = [paper::output(share, seen.initiator)];
-        let costs = self.study_pay(ledger, &outputs, secret, |_| answer_secret_name(&seen.txid))?;
-        Ok(StudySent { txid: costs.0, costs: costs.1, offer: seen.offer, share: Some(share) })
+        let (txid, costs) = self.study_pay(ledger, &outputs, secret, |_| answer_secret_name(&seen.txid))?;
+        Ok(StudySent { txid, costs, offer: seen.offer, share: Some(share) })
     }
 
     fn draw<T>(
