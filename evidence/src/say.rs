@@ -57,6 +57,7 @@ impl Statement {
             );
         }
         said.extend(self.sealed());
+        said.extend(self.group());
         said.extend(self.key_unproven());
         said
     }
@@ -223,6 +224,16 @@ impl Statement {
             session.block.height,
             self.name(session.sender)
         )
+    }
+
+    /// An offer that names its group rests on a transaction that is not in the file.
+    fn group(&self) -> Option<String> {
+        let names_it = self.opened.offer.as_ref().is_some_and(|offer| offer.suite() == Suite::FfdhPublished);
+        names_it.then(|| {
+            "That the group which the offer names was published six blocks before it: the parties know, and take the \
+             offer for declined if it was not."
+                .to_owned()
+        })
     }
 
     fn sealed(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use keyway_protocol::authorship::{Authored, NotAuthored};
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::letter;
 use keyway_protocol::message::{Answer, AnswerForm, BadMessage, Carrier, Offer, Terms};
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{GroupLen, LEAST_BITS, MOST_BITS, Suite};
 use thiserror::Error;
 
 /// A message as a stranger sees it.
@@ -26,6 +26,15 @@ pub enum Said<M> {
 }
 
 impl<M> Said<M> {
+    /// Whose suite's it is, if it is an answer to that offer; where both are sealed, those that they may be of by their
+    /// lengths.
+    pub fn suites(&self, offer: &SeenOffer) -> Vec<Suite> {
+        match self {
+            Self::Open(_) => offer.suites(),
+            Self::Sealed { suites, .. } => suites.clone(),
+        }
+    }
+
     /// What it says, if that can be read.
     pub fn open(&self) -> Option<&M> {
         match self {
@@ -131,8 +140,8 @@ impl SeenOffer {
             Said::Open(Offer::from_bytes(Carrier::Dynamic, payment.message())?)
         } else {
             let bytes = payment.message().to_vec();
-            let long = |suite: &Suite| sealed_len(Offer::len_of(*suite, Carrier::Static)) == bytes.len();
-            let suites: Vec<Suite> = Suite::ALL.into_iter().filter(long).collect();
+            let len = bytes.len().saturating_sub(letter::OVERHEAD);
+            let suites: Vec<Suite> = Suite::ALL.into_iter().filter(|suite| is_offer(*suite, len)).collect();
             if suites.is_empty() {
                 return Err(NoOffer::Length(bytes.len()));
             }
@@ -179,8 +188,10 @@ impl SeenOffer {
     }
 
     fn sealed_answer(&self, bytes: Vec<u8>) -> Result<Said<Answer>, NoAnswer> {
-        let long = |suite: &Suite| sealed_len(Answer::len_of(*suite, Carrier::Static)) == bytes.len();
-        let suites: Vec<Suite> = self.suites().into_iter().filter(long).collect();
+        let within = |sealed: usize| sealed.saturating_sub(letter::OVERHEAD);
+        let offer = within(self.beside_payment().map_or(0, |(sealed, _)| sealed));
+        let fits = |suite: &Suite| is_answer(*suite, offer, within(bytes.len()));
+        let suites: Vec<Suite> = self.suites().into_iter().filter(fits).collect();
         if suites.is_empty() {
             Err(NoAnswer::Length(bytes.len()))
         } else {
@@ -299,6 +310,32 @@ impl SeenOffer {
     }
 }
 
-const fn sealed_len(message: usize) -> usize {
-    message + letter::OVERHEAD
+/// Whether an offer of a suite over the static carrier can be so long.
+fn is_offer(suite: Suite, len: usize) -> bool {
+    match suite {
+        Suite::FfdhPublished | Suite::FfdhCustom => moduli(suite, len).next().is_some(),
+        _ => Offer::len_of(suite, Carrier::Static) == len,
+    }
+}
+
+/// Whether an answer to an offer of that length can be so long.
+fn is_answer(suite: Suite, offer: usize, len: usize) -> bool {
+    match suite {
+        Suite::FfdhPublished | Suite::FfdhCustom => {
+            moduli(suite, offer).any(|modulus| Answer::len_in(GroupLen { modulus, generator: 0 }) == len)
+        }
+        _ => Answer::len_of(suite, Carrier::Static) == len,
+    }
+}
+
+/// How long the modulus of a group from outside can be in an offer of that length.
+fn moduli(suite: Suite, len: usize) -> impl Iterator<Item = usize> {
+    let fits = move |modulus: &usize| {
+        let bare = Offer::len_with(suite, GroupLen { modulus: *modulus, generator: 0 });
+        match (suite, len.checked_sub(bare)) {
+            (Suite::FfdhPublished, rest) => rest == Some(0),
+            (_, rest) => rest.is_some_and(|generator| (1..=*modulus).contains(&generator)),
+        }
+    };
+    (LEAST_BITS as usize / 8..=MOST_BITS as usize / 8).filter(fits)
 }
