@@ -42,7 +42,11 @@ fn every_ride(town: &Town, envelopes: bool) {
 
 /// Both sides of a negotiation once its key is active, mining as miners do.
 fn agreed(town: &Town, id: &str) -> [Value; 2] {
-    let is = |home: &str, state: &str| town.shown(home, id)["state"] == state;
+    // The charger does not know of it before it has followed the offer's block.
+    let is = |home: &str, state: &str| {
+        let run = town.stage.run(&format!("--home {home} --json show {id}"));
+        run.code() == Some(0) && run.json()["state"] == state
+    };
     town.mine(1);
     until("the offer is answered", || is("charger", "answered"));
     town.mine(2);
