@@ -19,7 +19,15 @@ pub struct Context<'a> {
 
 enum Seat<'a> {
     Alone { global: &'a Global, party: Option<Box<Party>>, ledger: Option<Box<dyn Ledger>> },
-    Served { party: &'a mut Party, ledger: &'a dyn Ledger, input: Option<&'a [u8]> },
+    Served { party: &'a mut Party, ledger: &'a dyn Ledger, files: Files<'a> },
+}
+
+/// What another process reads and writes for a command that it sent.
+pub struct Files<'a> {
+    /// The bytes of the file that the command names.
+    pub input: Option<&'a [u8]>,
+    /// The bytes for the new file that it names.
+    pub output: &'a mut Option<Vec<u8>>,
 }
 
 impl<'a> Context<'a> {
@@ -28,9 +36,9 @@ impl<'a> Context<'a> {
         Self { ui, seat: Seat::Alone { global, party: None, ledger: None } }
     }
 
-    /// For a command that another process sent, with the bytes of the file that it names.
-    pub fn served(party: &'a mut Party, ledger: &'a dyn Ledger, input: Option<&'a [u8]>, ui: &'a Ui) -> Self {
-        Self { ui, seat: Seat::Served { party, ledger, input } }
+    /// For a command that another process sent, with its files.
+    pub fn served(party: &'a mut Party, ledger: &'a dyn Ledger, files: Files<'a>, ui: &'a Ui) -> Self {
+        Self { ui, seat: Seat::Served { party, ledger, files } }
     }
 
     /// Whether the home is another process's.
@@ -74,11 +82,36 @@ impl<'a> Context<'a> {
     pub fn read(&self, path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
         match &self.seat {
             Seat::Alone { .. } => files::read(path, most),
-            Seat::Served { input: Some(input), .. } if input.len() <= most => {
-                Ok(Zeroizing::new(input.to_vec()))
+            Seat::Served { files, .. } => match files.input {
+                Some(input) if input.len() <= most => Ok(Zeroizing::new(input.to_vec())),
+                Some(_) => Err(Error::TooLong { path: path.to_owned(), most }),
+                None => Err(Error::NoInput),
+            },
+        }
+    }
+
+    /// Refuses a place for a new file that is taken; where the command was sent by another process, that one did.
+    ///
+    /// # Errors
+    /// [`Error::Exists`].
+    pub fn check_absent(&self, path: &Path) -> Result<(), Error> {
+        match &self.seat {
+            Seat::Alone { .. } => files::check_absent(path),
+            Seat::Served { .. } => Ok(()),
+        }
+    }
+
+    /// Makes the new file that the command names; where it was sent by another process, that one does.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::Write`].
+    pub fn write(&mut self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
+        match &mut self.seat {
+            Seat::Alone { .. } => files::write_new(path, &bytes),
+            Seat::Served { files, .. } => {
+                *files.output = Some(bytes);
+                Ok(())
             }
-            Seat::Served { input: Some(_), .. } => Err(Error::TooLong { path: path.to_owned(), most }),
-            Seat::Served { input: None, .. } => Err(Error::NoInput),
         }
     }
 }

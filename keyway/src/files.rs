@@ -21,6 +21,8 @@ pub const GROUP: usize = 16 << 10;
 pub const ROSTER: usize = keyway_node::MOST_ROSTER_BYTES as usize;
 /// The most bytes of a backup.
 pub const BACKUP: usize = keyway_node::MOST_BACKUP_BYTES as usize;
+/// The most bytes of a PSBT in base64, and white space.
+pub const PSBT: usize = keyway_node::MOST_PSBT_BYTES / 3 * 4 + (64 << 10);
 /// The most bytes of a message to be sealed: they are held in memory.
 pub const MESSAGE: usize = 64 << 20;
 /// The most bytes of a sealed message: those of the largest in base64url, and what it says of itself.
@@ -84,7 +86,7 @@ fn write_with(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         _ => write(source),
     })?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| {
-        // Half a secret would keep the next try from making a whole one.
+        // Half a file would keep the next try from making a whole one.
         let _ = std::fs::remove_file(path);
         write(source)
     })
@@ -106,6 +108,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let _ = std::fs::remove_file(&unfinished);
         write(source)
     })
+}
+
+/// Refuses a place for a new file that is taken; - is standard output.
+///
+/// # Errors
+/// [`Error::Exists`].
+pub fn check_absent(path: &Path) -> Result<(), Error> {
+    let taken = path.as_os_str() != "-" && path.symlink_metadata().is_ok();
+    if taken { Err(Error::Exists(path.to_owned())) } else { Ok(()) }
 }
 
 /// The home where none is named.

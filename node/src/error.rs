@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::backup::BackupError;
 use crate::party::EvidenceError;
 use crate::peers::Standing;
+use crate::prepared::PsbtRefused;
 
 /// How a caller should take an error; the command line's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -426,6 +427,54 @@ pub enum NodeError {
         "not yet: {0} transactions of this home are unconfirmed\nnodes refuse longer chains of them\nrun it again after the next block"
     )]
     TooManyUnconfirmed(usize),
+    /// A PSBT that came back is not what was prepared.
+    #[error(transparent)]
+    Psbt(#[from] PsbtRefused),
+    /// An offer in an envelope is two transactions, of which another wallet funds one.
+    #[error(
+        "this offer does not fit into a PSBT\nthe ledger relays no data output so large, so its message rides in an envelope, which the home pays for itself\nuse --carrier value, a suite that is short enough (dynamic with x25519 fits everywhere), or leave out --psbt"
+    )]
+    NoPsbtInEnvelope {
+        /// The carrier asked for.
+        carrier: Carrier,
+        /// The suite asked for.
+        suite: Suite,
+    },
+    /// Only offers are given up, and only one's own.
+    #[error(
+        "negotiation {0} is not begun by this home\nonly whoever made an offer can give it up\nan offer of a peer is left unanswered by policy.answer = false, or `keyway peer revoke`"
+    )]
+    NotOwnOffer(NegotiationId),
+    /// What is in the chain stays there.
+    #[error(
+        "the offer of negotiation {0} is mined\nwhat is in the chain cannot be given up; a locked payment comes back by itself after its timeout\nwait for the answer: `keyway show`"
+    )]
+    OfferMined(NegotiationId),
+    /// It ended before.
+    #[error(
+        "the offer of negotiation {0} is over\nit was given up before, or its coin was spent otherwise\nnothing needs doing"
+    )]
+    OfferOver(NegotiationId),
+    /// Another message would fall with it.
+    #[error(
+        "not yet: another message rests on the offer of negotiation {id}\nnegotiation {other} spends its change, and would be dropped with it\n`keyway cancel` that one first, or run it again after the next block"
+    )]
+    RestsOnOffer {
+        /// The one to be given up.
+        id: NegotiationId,
+        /// The one that rests on it.
+        other: NegotiationId,
+    },
+    /// Its coins do not pay for their return.
+    #[error(
+        "the offer of negotiation {0} cannot be taken back\nto replace it takes a higher fee than its coins of this home hold\nit may be mined, or dropped by the ledger: then try again"
+    )]
+    CannotCancel(NegotiationId),
+    /// No prepared offer waits in that negotiation.
+    #[error(
+        "negotiation {0} waits for no PSBT\nit was submitted, given up, or never prepared\n`keyway show` says where it stands"
+    )]
+    NotWaiting(NegotiationId),
     /// The wallet could not build a transaction.
     #[error("the wallet could not build the transaction\n{0}\nnothing was sent; please report it")]
     Wallet(String),
@@ -535,7 +584,11 @@ impl NodeError {
                 Kind::NotYet
             }
             Self::NoSession(NoSession::Unknown { .. } | NoSession::OtherBranch(_)) => Kind::NotYet,
+            Self::Psbt(PsbtRefused::CoinUnmined) | Self::RestsOnOffer { .. } => Kind::NotYet,
+            Self::NotOwnOffer(_) | Self::OfferMined(_) | Self::OfferOver(_) => Kind::Refused,
             Self::CardRefused(_)
+            | Self::Psbt(_)
+            | Self::NoPsbtInEnvelope { .. }
             | Self::PeerRefuses { .. }
             | Self::PriceTooLow(_)
             | Self::TooLargeForValue { .. }

@@ -53,8 +53,8 @@ pub struct History {
     sent_as: HashMap<Txid, u64>,
     /// Of what was sent, what is not mined.
     waiting: BTreeSet<u64>,
-    /// Of what was sent, what the ledger refused last because a coin is missing; never stored.
-    missing_inputs: HashSet<Txid>,
+    /// Of what was sent, what cannot be mined as things are; never stored.
+    hopeless: HashSet<Txid>,
     /// Unmined transactions that the ledger showed last; never stored.
     pending: Vec<Arc<Transaction>>,
 }
@@ -70,7 +70,7 @@ impl History {
 
     /// Takes over what the ledger said and no store keeps.
     pub(crate) fn keep_unstored(self, old: Self) -> Self {
-        Self { pending: old.pending, missing_inputs: old.missing_inputs, ..self }
+        Self { pending: old.pending, hopeless: old.hopeless, ..self }
     }
 
     pub(crate) fn connect(&mut self, block: Block) {
@@ -121,12 +121,13 @@ impl History {
         }
     }
 
-    /// Notes whether the ledger misses a coin that this transaction spends.
-    pub(crate) fn set_missing_inputs(&mut self, txid: Txid, missing: bool) {
-        if missing {
-            self.missing_inputs.insert(txid)
+    /// Notes whether this transaction can be mined as things are: not, if the ledger misses a coin that it spends, or
+    /// keeps another that spends it.
+    pub(crate) fn set_hopeless(&mut self, txid: Txid, hopeless: bool) {
+        if hopeless {
+            self.hopeless.insert(txid)
         } else {
-            self.missing_inputs.remove(&txid)
+            self.hopeless.remove(&txid)
         };
     }
 
@@ -171,8 +172,13 @@ impl History {
 
     /// An unmined transaction that spends a coin: the newest of one's own, or one that the ledger shows.
     pub fn unmined_spender(&self, outpoint: &OutPoint) -> Option<&Arc<Transaction>> {
+        self.unmined_spenders(outpoint).next()
+    }
+
+    /// All of these, in that order.
+    pub fn unmined_spenders(&self, outpoint: &OutPoint) -> impl Iterator<Item = &Arc<Transaction>> {
         let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
-        self.unmined_sent().rev().map(|sent| &sent.tx).chain(&self.pending).find(|tx| spends(tx))
+        self.unmined_sent().rev().map(|sent| &sent.tx).chain(&self.pending).filter(move |tx| spends(tx))
     }
 
     /// What a mined output holds that nothing spends, mined or not.
@@ -209,11 +215,11 @@ impl History {
         self.waiting().filter(move |sent| !excluded.contains(&sent.txid))
     }
 
-    /// Of these, what may be mined as things are. What the ledger refuses because a coin is missing, and what rests
-    /// on it, is sent again in case the coin comes back; until then its other coins are free, and its change is none.
+    /// Of these, what may be mined as things are. The rest, and what rests on it, is sent again in case things change;
+    /// until then its other coins are free, and its change is none.
     pub fn hopeful_sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
         let hopeless =
-            self.closure(|sent| self.missing_inputs.contains(&sent.txid) && !planted::is(Bug::HopelessLocks));
+            self.closure(|sent| self.hopeless.contains(&sent.txid) && !planted::is(Bug::HopelessLocks));
         self.unmined_sent().filter(move |sent| !hopeless.contains(&sent.txid))
     }
 

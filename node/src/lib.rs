@@ -17,6 +17,7 @@ pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
 mod prekeys;
+mod prepared;
 mod reading;
 mod roster;
 mod service;
@@ -34,12 +35,13 @@ pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
-    AnswerView, Costs, Event, EvidenceError, EvidenceRequest, GroupSent, KnownToBeBroken, Marked,
+    AnswerView, Cancelled, Costs, Event, EvidenceError, EvidenceRequest, GroupSent, KnownToBeBroken, Marked,
     NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView, Opened, OwnView, Party,
-    PublishedGroup, Quote, Raised, Scan, SealedMessage, Status, Study, StudySeen, StudySent, Synced, Terms,
-    TraceView, Unread, Waiting, Way, birthday, fresh_mnemonic, marked_groups, studies_between,
+    PreparedOffer, PublishedGroup, Quote, Raised, Scan, SealedMessage, Status, Study, StudySeen, StudySent,
+    Synced, Terms, TraceView, Unread, Waiting, Way, birthday, fresh_mnemonic, marked_groups, studies_between,
 };
 pub use peers::Standing;
+pub use prepared::{MOST_PSBT_BYTES, PsbtRefused};
 pub use roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};
 pub use service::{Notice, Service, Signal, Stop, watch_tip};
 pub use store::{Chosen, Unlock};

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use bitcoin::Txid;
 use keyway_chain::{BlockRef, Height};
 use keyway_ledger::Ledger;
+use keyway_protocol::negotiation::NegotiationId;
 
 use crate::error::NodeError;
-use crate::party::{Party, Raised, Synced};
+use crate::party::{Cancelled, Party, Raised, Synced};
 
 /// The chain is followed at least this often, though no block was announced: unmined offers and answers come
 /// without one.
@@ -41,6 +42,8 @@ pub enum Notice<'a> {
     Synced(&'a Synced),
     /// It raised a fee.
     Raised(Raised),
+    /// It gave up an offer that waited too long to be mined.
+    GaveUp(NegotiationId, &'a Cancelled),
     /// Something failed; it will be tried again.
     Failed {
         /// What.
@@ -141,6 +144,7 @@ impl<'a> Service<'a> {
         let outcome = self.party.sync(self.ledger, &mut |_| ());
         let outcome = outcome.and_then(|synced| {
             tell(&self.party, Notice::Synced(&synced));
+            self.give_up_overdue(tell)?;
             self.raise_overdue(tell)
         });
         let wait = match outcome {
@@ -156,6 +160,19 @@ impl<'a> Service<'a> {
             }
         };
         self.due = Instant::now() + wait;
+    }
+
+    /// Gives up the offers that waited longer than the configuration says.
+    fn give_up_overdue(&mut self, tell: &mut impl FnMut(&Party, Notice<'_>)) -> Result<(), NodeError> {
+        for id in self.party.overdue_offers() {
+            match self.party.cancel(self.ledger, id) {
+                Ok(cancelled) => tell(&self.party, Notice::GaveUp(id, &cancelled)),
+                // Something rests on it, or its coins hold too little: a later round tries again.
+                Err(NodeError::RestsOnOffer { .. } | NodeError::CannotCancel(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Pays more for what waits longer than the configuration has patience for.

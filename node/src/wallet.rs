@@ -40,13 +40,31 @@ type CoinSelection = BranchAndBoundCoinSelection<LargestFirstCoinSelection>;
 pub struct Wallet {
     inner: bdk_wallet::Wallet,
     key: PartyKey,
-    /// Coins that belong to offers: their answers collect them.
-    held: HashSet<OutPoint>,
+    kept: Kept,
     /// Coinbases that cannot be spent in the next block.
     immature: HashSet<Txid>,
     dust: Amount,
     /// What the coin of an envelope holds.
     envelope: Amount,
+}
+
+/// Coins that are not for ordinary payments.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// They came with offers: the answers collect them.
+    pub for_answers: HashSet<OutPoint>,
+    /// They are lent to offers that other wallets fund.
+    pub lent: HashSet<OutPoint>,
+}
+
+impl Kept {
+    fn has(&self, outpoint: &OutPoint) -> bool {
+        self.for_answers.contains(outpoint) || self.lent.contains(outpoint)
+    }
+
+    fn all(&self) -> Vec<OutPoint> {
+        self.for_answers.union(&self.lent).copied().collect()
+    }
 }
 
 type Builder<'a> = TxBuilder<'a, CoinSelection>;
@@ -71,6 +89,8 @@ pub struct Balance {
     pub coins: usize,
     /// Came with offers that are not answered yet.
     pub held: Amount,
+    /// Lent to offers that other wallets fund.
+    pub lent: Amount,
     /// Mined, and not mature yet.
     pub immature: Amount,
 }
@@ -153,12 +173,7 @@ impl Wallet {
     ///
     /// # Errors
     /// Only if the wallet library refuses its own parameters or a consistent history.
-    pub fn new(
-        chain: &Chain,
-        key: PartyKey,
-        history: &History,
-        held: HashSet<OutPoint>,
-    ) -> Result<Self, NodeError> {
+    pub fn new(chain: &Chain, key: PartyKey, history: &History, kept: Kept) -> Result<Self, NodeError> {
         let mut inner = bdk_wallet::Wallet::create_single(format!("wpkh({key})"))
             // bdk's networks only decide how addresses print; the genesis hash tells chains apart.
             .network(Network::Regtest)
@@ -171,13 +186,13 @@ impl Wallet {
             Update { tx_update: transactions(history), chain: Some(chain_update), ..Update::default() };
         inner.apply_update(update).map_err(wallet_error)?;
         let (dust, envelope) = (chain.dust_p2wpkh(), envelope::amount(chain));
-        Ok(Self { inner, key, held, immature: immature(history).collect(), dust, envelope })
+        Ok(Self { inner, key, kept, immature: immature(history).collect(), dust, envelope })
     }
 
     /// The coins that can be spent, the largest first.
     pub fn coins(&self) -> Vec<Coin> {
         let spendable = |coin: &LocalOutput| {
-            !self.held.contains(&coin.outpoint) && !self.immature.contains(&coin.outpoint.txid)
+            !self.kept.has(&coin.outpoint) && !self.immature.contains(&coin.outpoint.txid)
         };
         let coin = |coin: LocalOutput| Coin {
             outpoint: coin.outpoint,
@@ -219,14 +234,14 @@ impl Wallet {
     /// # Errors
     /// [`NodeError::Funds`], [`NodeError::NoCoinForEnvelope`] if there is no other coin.
     pub fn pay_without(&mut self, spared: OutPoint, order: &Order<'_>) -> Result<Draft, NodeError> {
-        let (coins, was_held) = (self.coins(), !self.held.insert(spared));
+        let (coins, was_kept) = (self.coins(), !self.kept.lent.insert(spared));
         let others = || coins.iter().filter(|coin| coin.outpoint != spared);
         let first = others().find(|coin| coin.confirmed).or_else(|| others().next());
         let none = || NodeError::NoCoinForEnvelope { address: order.address.to_owned() };
         let first = first.map(|coin| coin.outpoint).ok_or_else(none);
         let draft = first.and_then(|first| self.pay(first, order));
-        if !was_held {
-            self.held.remove(&spared);
+        if !was_kept {
+            self.kept.lent.remove(&spared);
         }
         draft
     }
@@ -243,7 +258,7 @@ impl Wallet {
         more: impl FnOnce(&mut Builder<'_>),
     ) -> Result<Draft, NodeError> {
         let available = self.coins().iter().map(|coin| coin.amount).sum();
-        let unspendable = self.held.iter().copied().collect();
+        let unspendable = self.kept.all();
         let envelope = order.envelope.map(|(outpoint, script)| (outpoint, self.envelope_coin(script)));
         let mut builder = self.inner.build_tx().coin_selection(CoinSelection::default());
         builder.add_utxos(run).map_err(wallet_error)?;
@@ -278,10 +293,10 @@ impl Wallet {
     /// If the wallet library fails.
     pub fn split(&mut self, feerate: FeeRate, address: &str) -> Result<Option<Draft>, NodeError> {
         let confirmed: Vec<Coin> = self.coins().into_iter().filter(|coin| coin.confirmed).collect();
-        let (Some(largest), true) = (confirmed.first(), confirmed.len() < IDENTITY_COINS) else {
-            return Ok(None);
-        };
-        let parts = (IDENTITY_COINS - confirmed.len() + 1) as u64;
+        // What is lent comes back.
+        let lacking = IDENTITY_COINS.saturating_sub(confirmed.len() + self.kept.lent.len());
+        let (Some(largest), true) = (confirmed.first(), lacking > 0) else { return Ok(None) };
+        let parts = (lacking + 1) as u64;
         // Each part must pay for being spent many times over, else splitting only feeds miners.
         let least = (self.dust * 20).max(feerate.fee_vb(2_000).unwrap_or(Amount::MAX));
         let part = largest.amount / parts;
@@ -296,7 +311,7 @@ impl Wallet {
 }
 
 /// What an identity holds, said without a wallet.
-pub fn balance(key: PartyKey, history: &History, held: &HashSet<OutPoint>) -> Balance {
+pub fn balance(key: PartyKey, history: &History, kept: &Kept) -> Balance {
     let (script, immature) = (key.script(), immature(history).collect::<HashSet<Txid>>());
     let unmined = mutually_possible(history);
     let spent: HashSet<OutPoint> =
@@ -310,8 +325,10 @@ pub fn balance(key: PartyKey, history: &History, held: &HashSet<OutPoint>) -> Ba
             if spent.contains(&outpoint) || history.spender(&outpoint).is_some() {
                 continue;
             }
-            if held.contains(&outpoint) {
+            if kept.for_answers.contains(&outpoint) {
                 balance.held += output.value;
+            } else if kept.lent.contains(&outpoint) {
+                balance.lent += output.value;
             } else if immature.contains(&txid) {
                 balance.immature += output.value;
             } else {
@@ -351,14 +368,16 @@ fn mutually_possible(history: &History) -> Vec<&Sent> {
 
 /// Whether so many confirmed coins can be spent that [`Wallet::split`] has nothing to do; said without a wallet.
 /// Nothing may be unmined.
-pub fn has_enough_coins(key: PartyKey, history: &History, held: &HashSet<OutPoint>) -> bool {
+pub fn has_enough_coins(key: PartyKey, history: &History, kept: &Kept) -> bool {
     let script = key.script();
     let immature: HashSet<Txid> = immature(history).collect();
     let outputs = history.in_order().filter(|mined| !immature.contains(&mined.txid)).flat_map(|mined| {
         (0u32..).zip(&mined.tx.output).map(|(vout, output)| (OutPoint::new(mined.txid, vout), output))
     });
     let spendable = |(outpoint, output): &(OutPoint, &TxOut)| {
-        output.script_pubkey == script && history.spender(outpoint).is_none() && !held.contains(outpoint)
+        output.script_pubkey == script
+            && history.spender(outpoint).is_none()
+            && !kept.for_answers.contains(outpoint)
     };
     outputs.filter(spendable).take(IDENTITY_COINS).count() == IDENTITY_COINS
 }
@@ -440,6 +459,22 @@ fn witness(
     }
     let digest = cache.p2wpkh_signature_hash(index, script_pubkey, *value, all).map_err(wallet_error)?;
     Ok(Witness::p2wpkh(&identity.sign_input(digest), &own.to_public_key()))
+}
+
+/// Signs input 0, which spends this coin of the identity, with SIGHASH_ALL, and leaves the others as they are.
+///
+/// # Errors
+/// If the coin is somebody else's.
+pub fn sign_first(
+    mut tx: Transaction,
+    coin: &TxOut,
+    identity: &IdentitySecret,
+) -> Result<Transaction, NodeError> {
+    let witness = witness(&mut SighashCache::new(&tx), 0, coin, None, identity)?;
+    if let Some(first) = tx.input.first_mut() {
+        first.witness = witness;
+    }
+    Ok(tx)
 }
 
 /// The P2WPKH script of a party as an address of its chain.

@@ -90,7 +90,11 @@ pub const TRANSITIONS: [(State, State, &str); 23] = [
     (State::Answered, State::Active, "the answer is mined, and the policy's depth is one"),
     (State::Offered, State::Declined, "another spender of the anchor is mined"),
     (State::Answered, State::Declined, "another spender of the anchor is mined"),
-    (State::Offered, State::Expired, "the last height for an answer passes, or input 0 is spent by another"),
+    (
+        State::Offered,
+        State::Expired,
+        "the last height for an answer passes, input 0 is spent by another, or it is given up unsigned",
+    ),
     (State::Answered, State::Expired, "the last height for an answer passes"),
     (State::Provisional, State::Active, "the answer reaches the policy's depth"),
     (State::Offered, State::Superseded, "the answer is mined below a later epoch that is active"),
@@ -142,6 +146,8 @@ pub enum OfferPlace {
     Mined(Height),
     /// Another mined transaction spent its input 0.
     Replaced,
+    /// It was prepared for another wallet to fund, and given up before this party signed it.
+    GivenUp,
 }
 
 /// What became of an offer's locked payment.
@@ -173,7 +179,7 @@ impl Facts {
     /// position of the latest active epoch of the pair, if there is one.
     pub fn state(&self, tip: Height, depth: Depth, later: Option<Position>) -> State {
         match (self.offer, self.anchor) {
-            (OfferPlace::Replaced, _) => State::Expired,
+            (OfferPlace::Replaced | OfferPlace::GivenUp, _) => State::Expired,
             (OfferPlace::Unmined, _) => State::Offered,
             (OfferPlace::Mined(_), Anchor::Answered(at)) => self.answered(at, tip, depth, later),
             _ if matches!(self.payment, Payment::Collected(_)) => State::PaidUnanswered,
@@ -244,6 +250,7 @@ mod tests {
         match (facts.offer, facts.anchor) {
             (OfferPlace::Unmined, _) => {
                 next.push(Facts { offer: OfferPlace::Replaced, ..facts });
+                next.push(Facts { offer: OfferPlace::GivenUp, ..facts });
                 next.push(Facts { offer: OfferPlace::Mined(tip), ..facts });
             }
             (OfferPlace::Mined(_), Anchor::Unspent | Anchor::AnswerSeen) => {

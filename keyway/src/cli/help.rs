@@ -151,8 +151,46 @@ Example:
 Where the ledger relays no data output so large, the message rides in an envelope: a small transaction goes before it,
 and comes back by itself if the offer cannot follow.
 
+With --psbt the price comes from another wallet: the home lends its coin for input 0, and the PSBT's last output gives it
+back. The wallet puts its inputs behind input 0 and its outputs behind that one, without shuffling, and signs.
+
+  keyway --home car offer charger --pay 250000sat --psbt offer.psbt
+  keyway --home car submit signed.psbt
+
 JSON: id, peer, suite, carrier, answer_in, price_sat, txid, vbytes, fee_sat, commit (vbytes, fee_sat), coins, bits,
-data_bytes, in_envelope, locked_sat, timeout_height, locked_by.";
+data_bytes, in_envelope, locked_sat, timeout_height, locked_by. With --psbt: psbt, lent_sat, last_output and until_height
+instead of txid, vbytes, fee_sat and commit.";
+
+pub const PSBT: &str = "\
+Example:
+  keyway --home car psbt charger offer.psbt
+
+JSON: the fields of `offer --psbt`.";
+
+pub const SUBMIT: &str = "\
+Everything that the home wrote must be there to the byte, in its place. The other wallet's inputs must spend segwit coins
+that are there, signed for the whole transaction and finalised; its outputs must not pay the peer, hold data, or over the
+static and the dynamic carrier be of the form P2WSH or P2TR. The fee lies between what nodes relay and the configuration's
+ceiling. What differs is told, and the offer waits as before; the same PSBT twice is one offer.
+
+Example:
+  keyway --home car submit signed.psbt
+
+JSON: the fields of `offer`.";
+
+pub const CANCEL: &str = "\
+A transaction that spends the offer's first coin back to the home, at a fee that replaces the offer, takes its place.
+When it is mined, the negotiation has expired and all coins are free. Until then the offer may be mined after all, and
+goes on. Where the node takes no replacement, the return waits until the node drops the offer. `keyway serve` gives up by
+itself what waits for fees.give_up_blocks of the configuration.
+
+An offer that was prepared with --psbt and not submitted is given up at once: its coin is free, its secret is erased, and
+what comes back later is refused. By itself that happens after fees.prepared_blocks.
+
+Example:
+  keyway --home car cancel charger
+
+JSON: id, peer, outcome (unsigned, sent or waits), txid, fee_sat, why.";
 
 pub const COST: &str = "\
 Needs no home. A carrier that is too small for the suite, or a price that is too low, is refused as `keyway offer`
@@ -253,7 +291,7 @@ Says what the home knows without asking the ledger.
 Example:
   keyway --home car status
 
-JSON: name, chain, height, block_time, spendable_sat, held_sat, immature_sat, coins, unmined, address, peers
+JSON: name, chain, height, block_time, spendable_sat, held_sat, lent_sat, immature_sat, coins, unmined, address, peers
 (each: peer, negotiation, fingerprint, epoch, since_height, state, confirmed, waiting, rotation).";
 
 pub const CONFIG: &str = "\

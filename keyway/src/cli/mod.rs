@@ -101,6 +101,15 @@ pub enum Command {
     /// Pay a peer, with the offer of a key in the payment
     #[command(after_help = help::OFFER)]
     Offer(Offer),
+    /// Print the PSBT of an offer that waits for another wallet, once more
+    #[command(after_help = help::PSBT)]
+    Psbt(Psbt),
+    /// Take a prepared offer's PSBT back, funded and signed by another wallet; sign it, and send the offer
+    #[command(after_help = help::SUBMIT)]
+    Submit(Submit),
+    /// Give up an offer that is not mined
+    #[command(after_help = help::CANCEL)]
+    Cancel(Cancel),
     /// Replace the key with a peer by a new one, on the same terms
     #[command(after_help = help::ROTATE)]
     Rotate(Rotate),

@@ -216,6 +216,35 @@ pub struct Offer {
     /// The group of --suite ffdh-published: the transaction that published it, or the beginning of its id
     #[arg(long, value_name = "TXID", conflicts_with = "params")]
     pub published: Option<String>,
+    /// Send nothing: write an unsigned PSBT (BIP174) into a new FILE, or - for standard output. Another wallet funds and
+    /// signs it, `keyway submit` takes it back
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub psbt: Option<PathBuf>,
+}
+
+/// `keyway psbt`
+#[derive(Args, Debug)]
+pub struct Psbt {
+    /// The beginning of its id; or a peer's name for the latest with that peer
+    pub negotiation: String,
+    /// A new file for it; - or nothing for standard output
+    #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `keyway submit`
+#[derive(Args, Debug)]
+pub struct Submit {
+    /// The PSBT, in base64 or as bytes; - or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `keyway cancel`
+#[derive(Args, Debug)]
+pub struct Cancel {
+    /// The beginning of its id; or a peer's name for the latest with that peer
+    pub negotiation: String,
 }
 
 /// `keyway rotate`

@@ -66,7 +66,7 @@ pub fn show(context: &mut Context<'_>, args: &Show, ui: &Ui) -> Result<(), Error
 }
 
 /// The latest negotiation with the peer of that name, or the one whose id begins so.
-fn find(party: &Party, which: &str) -> Result<NegotiationView, Error> {
+pub fn find(party: &Party, which: &str) -> Result<NegotiationView, Error> {
     let id = id_of(party, which)?;
     let views = party.negotiations()?;
     let unknown = || NodeError::UnknownNegotiation(which.to_owned()).into();

@@ -12,6 +12,7 @@ mod lab;
 mod messages;
 mod offer;
 pub mod params;
+mod prepared;
 mod restore;
 mod script;
 mod status;
@@ -74,6 +75,9 @@ fn with_home(command: Command, mut context: Context<'_>, ui: &Ui) -> Result<(), 
         Command::Peer { action: PeerAction::Revoke(args) } => cards::revoke(context, &args, ui),
         Command::Offer(args) => offer::run(context, &args, ui),
         Command::Rotate(args) => offer::rotate(context, &args, ui),
+        Command::Psbt(args) => prepared::print(context, &args, ui),
+        Command::Submit(args) => prepared::submit(context, &args, ui),
+        Command::Cancel(args) => prepared::cancel(context, &args, ui),
         Command::Sync => sync::run(context, ui),
         Command::Keys(args) => keys::keys(context, &args, ui),
         Command::Show(args) => keys::show(context, &args, ui),

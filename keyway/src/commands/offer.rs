@@ -3,7 +3,7 @@
 use keyway_node::{Chosen, OfferRequest, OfferSent};
 use serde::Serialize;
 
-use super::params;
+use super::{params, prepared};
 use crate::cli::{Offer, Rotate};
 use crate::context::Context;
 use crate::error::Error;
@@ -42,10 +42,17 @@ pub fn run(context: &mut Context<'_>, args: &Offer, ui: &Ui) -> Result<(), Error
         timeout: args.timeout,
         group: group(context, args, ui)?,
     };
+    if let Some(file) = &args.psbt {
+        // Before anything is stored, so that the first try is the only one.
+        context.check_absent(file)?;
+    }
     let (party, ledger) = context.party_and_ledger()?;
     progress::sync(ui, party, ledger)?;
     if let Some(txid) = &args.published {
         request.group = Some(party.published_group(txid)?);
+    }
+    if let Some(file) = &args.psbt {
+        return prepared::prepare(context, &request, file, ui);
     }
     let sent = party.offer(ledger, &request)?;
     tell(&request, &sent, ui)
@@ -68,7 +75,8 @@ pub fn rotate(context: &mut Context<'_>, args: &Rotate, ui: &Ui) -> Result<(), E
     tell(&request, &sent, ui)
 }
 
-fn tell(request: &OfferRequest, sent: &OfferSent, ui: &Ui) -> Result<(), Error> {
+/// Tells of an offer that was sent.
+pub fn tell(request: &OfferRequest, sent: &OfferSent, ui: &Ui) -> Result<(), Error> {
     ui.data(&json(request, sent), |_| {
         let message = spread(sent.carriage, request.price);
         let spent = costs(keyway_node::Costs { vbytes: sent.vbytes, fee: Some(sent.fee) });

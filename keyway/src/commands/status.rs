@@ -27,6 +27,7 @@ struct StatusJson {
     block_time: Option<u32>,
     spendable_sat: u64,
     held_sat: u64,
+    lent_sat: u64,
     immature_sat: u64,
     coins: usize,
     unmined: usize,
@@ -63,6 +64,7 @@ pub fn status(context: &mut Context<'_>, ui: &Ui) -> Result<(), Error> {
         block_time: block.map(|block| block.time),
         spendable_sat: status.balance.spendable.to_sat(),
         held_sat: status.balance.held.to_sat(),
+        lent_sat: status.balance.lent.to_sat(),
         immature_sat: status.balance.immature.to_sat(),
         coins: status.balance.coins,
         unmined: status.unmined,
@@ -85,6 +87,9 @@ pub fn status(context: &mut Context<'_>, ui: &Ui) -> Result<(), Error> {
         }
         if json.held_sat > 0 {
             parts.push(format!("{} held for answers", sat(status.balance.held)));
+        }
+        if json.lent_sat > 0 {
+            parts.push(format!("{} lent to prepared offers", sat(status.balance.lent)));
         }
         let mut lines = wrap(&parts.join(" · "), ui.width());
         if !peers.is_empty() {
@@ -228,6 +233,8 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         ),
         setting("fees.ceiling_sat_per_vb", config.fee_ceiling.to_sat_per_vb_floor().to_string()),
         setting("fees.bump_after_blocks", config.bump_after.to_string()),
+        setting("fees.prepared_blocks", config.prepared_blocks.to_string()),
+        setting("fees.give_up_blocks", config.give_up_after.unwrap_or(0).to_string()),
     ]);
     settings
 }

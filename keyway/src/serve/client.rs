@@ -41,7 +41,12 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
     if let Command::Backup(args) = &cli.command {
         return backup(stream, args, ui).map(Some);
     }
+    let file = output(&cli.command);
+    file.map_or(Ok(()), files::check_absent)?;
     let reply = ask(stream, &request)?;
+    if let (Some(path), Some(Bytes(bytes))) = (file, &reply.output) {
+        files::write_new(path, bytes)?;
+    }
     match &cli.command {
         Command::Evidence { action: EvidenceAction::Export(args) } if reply.code == 0 => {
             evidence::hand_over(&reply.stdout.0, args, ui)?;
@@ -67,7 +72,7 @@ fn backup(stream: UnixStream, args: &BackupArgs, ui: &Ui) -> Result<u8, Error> {
         width: None,
         color: ui.in_color(),
     };
-    let Reply { code, stdout, stderr } = ask(stream, &request)?;
+    let Reply { code, stdout, stderr, .. } = ask(stream, &request)?;
     if code != 0 || backup::to_stdout(args) {
         ui.bytes(&stdout.0)?;
         let _ = std::io::stderr().lock().write_all(stderr.as_bytes());
@@ -101,6 +106,9 @@ fn is_servable(command: &Command) -> bool {
         | Command::Backup(_)
         | Command::Peer { .. }
         | Command::Offer(_)
+        | Command::Psbt(_)
+        | Command::Submit(_)
+        | Command::Cancel(_)
         | Command::Rotate(_)
         | Command::Sync
         | Command::Show(_)
@@ -130,6 +138,7 @@ fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
         Command::Params { action: ParamsAction::Check(args) } if params::txid(&args.group).is_none() => {
             read(Path::new(&args.group), files::GROUP)
         }
+        Command::Submit(args) => read(&args.file, files::PSBT),
         Command::Peer { action: PeerAction::Add(args) } => match cards::file_of(&args.card)? {
             Some(path) => read(path, files::CARD),
             None => Ok(None),
@@ -145,6 +154,16 @@ fn input(command: &Command) -> Result<Option<Vec<u8>>, Error> {
         },
         _ => Ok(None),
     }
+}
+
+/// The new file that a command names.
+fn output(command: &Command) -> Option<&Path> {
+    let file = match command {
+        Command::Offer(args) => args.psbt.as_deref(),
+        Command::Psbt(args) => Some(args.file.as_path()),
+        _ => None,
+    };
+    file.filter(|path| path.as_os_str() != "-")
 }
 
 fn ask(stream: UnixStream, request: &Request) -> Result<Reply, Error> {

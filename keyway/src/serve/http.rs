@@ -76,7 +76,11 @@ fn app(control: Control) -> Router {
         .route("/v1/peers", get(|State(c): State<Control>| command(c, ["peer", "list"], None)).post(add_peer))
         .route("/v1/negotiations", get(|State(c): State<Control>| command(c, ["keys"], None)))
         .route("/v1/negotiations/{which}", get(show))
+        .route("/v1/negotiations/{which}/psbt", get(psbt))
+        .route("/v1/negotiations/{which}/cancel", post(cancel))
         .route("/v1/offers", post(offer))
+        .route("/v1/prepared-offers", post(prepare))
+        .route("/v1/submissions", post(submit))
         .route("/v1/seal", post(seal))
         .route("/v1/open", post(open))
         .route("/v1/sync", post(|State(c): State<Control>| command(c, ["sync"], None)))
@@ -103,6 +107,14 @@ async fn run(State(control): State<Control>, Json(request): Json<Request>) -> Re
 
 /// A command's JSON as the body; its exit code as the status.
 async fn command<const N: usize>(control: Control, args: [&str; N], input: Option<Bytes>) -> Response {
+    command_of(control, args.into_iter(), input).await
+}
+
+async fn command_of<'a>(
+    control: Control,
+    args: impl Iterator<Item = &'a str>,
+    input: Option<Bytes>,
+) -> Response {
     let args = std::iter::once("--json").chain(args).map(ToOwned::to_owned).collect();
     match ask(&control, Request { args, input, width: None, color: false }).await {
         Ok(Reply { code: 0, stdout, .. }) => json(StatusCode::OK, stdout.0),
@@ -130,6 +142,14 @@ async fn show(State(control): State<Control>, Path(which): Path<String>) -> Resp
     command(control, ["show", "--", &which], None).await
 }
 
+async fn psbt(State(control): State<Control>, Path(which): Path<String>) -> Response {
+    command(control, ["psbt", "--", &which], None).await
+}
+
+async fn cancel(State(control): State<Control>, Path(which): Path<String>) -> Response {
+    command(control, ["cancel", "--", &which], None).await
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewPeer {
@@ -150,6 +170,36 @@ struct NewOffer {
 async fn offer(State(control): State<Control>, Json(new): Json<NewOffer>) -> Response {
     let price = format!("{}sat", new.price_sat);
     command(control, ["offer", "--pay", &price, "--", &new.peer], None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPrepared {
+    peer: String,
+    price_sat: u64,
+    #[serde(default)]
+    carrier: Option<String>,
+    #[serde(default)]
+    suite: Option<String>,
+}
+
+async fn prepare(State(control): State<Control>, Json(new): Json<NewPrepared>) -> Response {
+    let price = format!("{}sat", new.price_sat);
+    let carrier = new.carrier.map(|carrier| format!("--carrier={carrier}"));
+    let suite = new.suite.map(|suite| format!("--suite={suite}"));
+    let terms = carrier.iter().chain(&suite).map(String::as_str);
+    let args = ["offer", "--psbt", "-", "--pay", &price].into_iter().chain(terms).chain(["--", &new.peer]);
+    command_of(control, args, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submission {
+    psbt: String,
+}
+
+async fn submit(State(control): State<Control>, Json(new): Json<Submission>) -> Response {
+    command(control, ["submit", "-"], Some(Bytes(new.psbt.into_bytes()))).await
 }
 
 #[derive(Deserialize)]

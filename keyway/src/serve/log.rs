@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use keyway_node::{Notice, Party, Raised, Way};
+use keyway_node::{Cancelled, Notice, Party, Raised, Way};
 use tracing_subscriber::EnvFilter;
 
 use super::first_line;
@@ -61,6 +61,14 @@ pub fn notice(party: &Party, notice: &Notice<'_>) {
             };
             let sat_per_vb = feerate.to_sat_per_vb_ceil();
             tracing::info!(%waiting, %by, way, sat_per_vb, "fee raised");
+        }
+        Notice::GaveUp(id, cancelled) => {
+            let (outcome, txid) = match cancelled {
+                Cancelled::Unsigned => ("unsigned", None),
+                Cancelled::Sent { txid, .. } => ("sent", Some(txid.to_string())),
+                Cancelled::Waits { txid, .. } => ("waits", Some(txid.to_string())),
+            };
+            tracing::info!(negotiation = %id, outcome, txid, "offer given up");
         }
         Notice::Failed { error, retry_in } => {
             tracing::warn!(retry_in_ms = retry_in.as_millis() as u64, "{}", first_line(error));

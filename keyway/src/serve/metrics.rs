@@ -21,6 +21,7 @@ pub struct Metrics {
     rounds: Counter,
     failures: Counter,
     raised: Counter,
+    given_up: Counter,
     events: Labelled,
     spendable: Gauge<u64, AtomicU64>,
     held: Gauge<u64, AtomicU64>,
@@ -42,6 +43,7 @@ impl Metrics {
             rounds: Counter::default(),
             failures: Counter::default(),
             raised: Counter::default(),
+            given_up: Counter::default(),
             events: Family::default(),
             spendable: Gauge::default(),
             held: Gauge::default(),
@@ -62,6 +64,7 @@ impl Metrics {
         registry.register("rounds", "Times the chain was followed to its tip", self.rounds.clone());
         registry.register("failures", "Times that failed", self.failures.clone());
         registry.register("fees_raised", "Fees raised by replacement or child", self.raised.clone());
+        registry.register("offers_given_up", "Offers that waited too long", self.given_up.clone());
         registry.register("events", "What happened, by kind", self.events.clone());
         registry.register("spendable_sat", "Money that can be spent", self.spendable.clone());
         registry.register("held_sat", "Money that waits for answers", self.held.clone());
@@ -84,6 +87,7 @@ impl Metrics {
                 self.look_at(party);
             }
             Notice::Raised(_) => drop(self.raised.inc()),
+            Notice::GaveUp(..) => drop(self.given_up.inc()),
             Notice::Failed { .. } => drop(self.failures.inc()),
         }
     }

@@ -30,6 +30,9 @@ pub struct Reply {
     pub stdout: Bytes,
     /// What goes to standard error.
     pub stderr: String,
+    /// What goes into the new file that the command names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Bytes>,
 }
 
 /// Bytes, in base64 where they are JSON.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::protocol::{Bytes, Reply, Request};
 use crate::cli::Cli;
 use crate::commands;
-use crate::context::Context;
+use crate::context::{Context, Files};
 use crate::ui::Ui;
 
 /// A command, and who waits for what becomes of it.
@@ -30,11 +30,15 @@ fn reply_to(party: &mut Party, ledger: &dyn Ledger, request: &Request) -> Reply 
     let args = std::iter::once("keyway").chain(request.args.iter().map(String::as_str));
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return Reply { code: 2, stdout: Bytes::default(), stderr: error.to_string() },
+        Err(error) => {
+            return Reply { code: 2, stdout: Bytes::default(), stderr: error.to_string(), output: None };
+        }
     };
     let ui = Ui::captured(&cli.global, request.color, request.width);
     let input = request.input.as_ref().map(|bytes| bytes.0.as_slice());
-    let outcome = commands::run_served(cli, Context::served(party, ledger, input, &ui), &ui);
+    let mut output = None;
+    let files = Files { input, output: &mut output };
+    let outcome = commands::run_served(cli, Context::served(party, ledger, files, &ui), &ui);
     let code = match outcome {
         Ok(()) => 0,
         Err(error) => {
@@ -43,5 +47,6 @@ fn reply_to(party: &mut Party, ledger: &dyn Ledger, request: &Request) -> Reply 
         }
     };
     let (stdout, stderr) = ui.into_captured();
-    Reply { code, stdout: Bytes(stdout), stderr: String::from_utf8_lossy(&stderr).into_owned() }
+    let stderr = String::from_utf8_lossy(&stderr).into_owned();
+    Reply { code, stdout: Bytes(stdout), stderr, output: output.map(Bytes) }
 }

@@ -269,6 +269,8 @@ introductions.accept_by  nobody                                                 
 introductions.roster     none                                                      default
 fees.ceiling_sat_per_vb  100                                                       in the file
 fees.bump_after_blocks   3                                                         in the file
+fees.prepared_blocks     144                                                       in the file
+fees.give_up_blocks      1008                                                      in the file
 
 "#]]
     );

@@ -113,11 +113,11 @@ fn every_command_has_a_manual_page() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let names = "backup card completions config config-check config-sample cost demo enforce evidence evidence-export \
+    let names = "backup cancel card completions config config-check config-sample cost demo enforce evidence evidence-export \
                  evidence-open evidence-show evidence-verify fund help init keys lab lab-answer lab-break \
                  lab-key lab-list lab-offer man mine offer open params params-check params-generate params-list \
                  params-publish peer peer-add peer-import peer-introduce peer-list peer-remove peer-revoke \
-                 rotate script script-asm script-disasm script-run seal serve show status sync trace";
+                 psbt rotate script script-asm script-disasm script-run seal serve show status submit sync trace";
     let expected = names.split(' ').map(|name| format!("keyway-{name}.1")).chain(["keyway.1".to_owned()]);
     assert_eq!(pages, expected.collect());
     for page in &pages {

@@ -118,7 +118,7 @@ fn what_only_one_may_do_is_refused_while_a_party_is_served() {
 }
 
 /// One exchange over a home's control socket: the status and the body.
-fn http(town: &Town, home: &str, method: &str, path: &str, body: &Value) -> (u16, String) {
+pub fn http(town: &Town, home: &str, method: &str, path: &str, body: &Value) -> (u16, String) {
     let mut stream = UnixStream::connect(town.stage.join(home).join("control.sock")).unwrap();
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let head = format!(

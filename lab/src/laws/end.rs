@@ -83,7 +83,7 @@ fn every_coin_is_told(world: &World<'_>, home: &Home) -> Result<(), Violation> {
     let balance = sound(home.name(), party.status())?.balance;
     let open = |view: &&NegotiationView| view.role == Role::Responder && view.state == State::Offered;
     let held: Amount = home.seen.views.iter().filter(open).map(|view| view.price).sum();
-    let told = balance.spendable + balance.held + balance.immature;
+    let told = balance.spendable + balance.held + balance.lent + balance.immature;
     let unmined =
         world.sim.unmined_all().iter().any(|tx| tx.output.iter().any(|o| o.script_pubkey == person.script()));
     Law::NoCoinLost.holds(told == there || unmined, || {

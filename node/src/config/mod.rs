@@ -40,6 +40,10 @@ pub struct Config {
     pub fee_ceiling: FeeRate,
     /// Blocks that a transaction of this home waits before `keyway serve` pays more for it; at least 1.
     pub bump_after: u32,
+    /// Blocks in which a prepared offer is taken back signed, before it is given up.
+    pub prepared_blocks: u32,
+    /// Blocks that an offer waits to be mined before the service gives it up; never, where nothing is said.
+    pub give_up_after: Option<u32>,
 }
 
 /// What is accepted, and when.
@@ -152,10 +156,15 @@ struct RotationTable {
 struct FeesTable {
     ceiling_sat_per_vb: Option<u32>,
     bump_after_blocks: Option<u32>,
+    prepared_blocks: Option<u32>,
+    give_up_blocks: Option<u32>,
 }
 
 const FEE_CEILING: u32 = 100;
 const BUMP_AFTER: u32 = 3;
+const PREPARED: u32 = 144;
+/// As long as an answer counts: whoever waits longer pays for nothing.
+const GIVE_UP_AFTER: u32 = 1_008;
 
 impl Policy {
     /// What a fresh home on `chain` does. On a chain whose blocks cost nothing to make, depth proves
@@ -172,8 +181,20 @@ impl Config {
         let policy = Policy::default_on(&chain);
         let (introductions, rotation) = (Introductions::default(), Rotation::default());
         let (fee_ceiling, bump_after) = (ceiling(FEE_CEILING), BUMP_AFTER);
-        let accepts = Accepts::default();
-        Self { chain, ledger, policy, accepts, introductions, rotation, fee_ceiling, bump_after }
+        let (accepts, prepared_blocks) = (Accepts::default(), PREPARED);
+        let give_up_after = Some(GIVE_UP_AFTER);
+        Self {
+            chain,
+            ledger,
+            policy,
+            accepts,
+            introductions,
+            rotation,
+            fee_ceiling,
+            bump_after,
+            prepared_blocks,
+            give_up_after,
+        }
     }
 
     /// The suites that this party's card has prekeys of: those whose payments OP_EXPONENT locks, and which make a card
@@ -224,8 +245,24 @@ impl Config {
             Some(0) => return Err(wrong("fees.bump_after_blocks: the least is 1".to_owned())),
             blocks => blocks.unwrap_or(BUMP_AFTER),
         };
+        let prepared_blocks = match file.fees.prepared_blocks {
+            Some(0) => return Err(wrong("fees.prepared_blocks: the least is 1".to_owned())),
+            blocks => blocks.unwrap_or(PREPARED),
+        };
+        let give_up_after = above_zero(file.fees.give_up_blocks.unwrap_or(GIVE_UP_AFTER));
         let rotation = file.rotation.read();
-        Ok(Self { chain, ledger, policy, accepts, introductions, rotation, fee_ceiling, bump_after })
+        Ok(Self {
+            chain,
+            ledger,
+            policy,
+            accepts,
+            introductions,
+            rotation,
+            fee_ceiling,
+            bump_after,
+            prepared_blocks,
+            give_up_after,
+        })
     }
 
     /// The file that gives this configuration, every setting explained.
@@ -270,7 +307,12 @@ impl Config {
              # The most that a transaction of this home pays to miners, whatever the ledger advises.\n\
              ceiling_sat_per_vb = {ceiling}\n\
              # Blocks that a transaction waits before `keyway serve` pays more for it, up to the ceiling. At least 1.\n\
-             bump_after_blocks = {bump_after}\n",
+             bump_after_blocks = {bump_after}\n\
+             # Blocks in which an offer that was prepared as a PSBT is taken back signed. Then its coin is free again.\n\
+             prepared_blocks = {prepared}\n\
+             # Blocks that an offer waits to be mined before `keyway serve` gives it up, which costs a little more than its\n\
+             # fee. 0: never.\n\
+             give_up_blocks = {give_up}\n",
             chain = self.chain.name(),
             challenge = challenge_toml(self.chain.challenge()),
             ledger = self.ledger.to_toml(),
@@ -289,6 +331,8 @@ impl Config {
             ),
             ceiling = self.fee_ceiling.to_sat_per_vb_floor(),
             bump_after = self.bump_after,
+            prepared = self.prepared_blocks,
+            give_up = self.give_up_after.unwrap_or(0),
         )
     }
 }

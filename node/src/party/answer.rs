@@ -181,12 +181,13 @@ impl Party {
         let known_secret = self.negotiation_secret(&record.id)?.zip(record.secret_index);
         let kept = if way == Way::Envelope { self.kept_envelopes(&record.id)? } else { Vec::new() };
         let mut wallet = (way == Way::Envelope).then(|| self.wallet()).transpose()?;
-        let (fund, held) = (self.unspent_fund(offer), self.held_coins());
+        let (fund, set_aside) = (self.unspent_fund(offer), self.kept_coins());
         let now = self.lock_time(record.carrier, way);
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
         let own = self.card.permanent().party_ref();
-        let (sealing, prekeys, history, known) = (&self.sealing, &self.prekeys, &self.history, &self.known);
-        let reader = Reader { chain, own, sealing, prekeys, history, known };
+        let (sealing, prekeys, preparations) = (&self.sealing, &self.prekeys, &self.preparations);
+        let (history, known) = (&self.history, &self.known);
+        let reader = Reader { chain, own, sealing, prekeys, preparations, history, known };
         let input0 = offer.carried.anchor();
         self.store.step(|store| {
             let (index, secret) = match known_secret {
@@ -247,7 +248,9 @@ impl Party {
                     let mut draft = match (alone.flatten(), &mut wallet) {
                         (Some(draft), _) => draft,
                         (None, Some(wallet)) => wallet.collect(&run, &order)?,
-                        (None, None) => Wallet::new(chain, own.key, history, held)?.collect(&run, &order)?,
+                        (None, None) => {
+                            Wallet::new(chain, own.key, history, set_aside)?.collect(&run, &order)?
+                        }
                     };
                     for (input, sequence) in draft.tx.input.iter_mut().zip(outputs.sequences) {
                         input.sequence = sequence;

@@ -222,10 +222,10 @@ impl Party {
         (value >= chain.dust_p2wpkh()).then_some(draft)
     }
 
-    /// Whether a stored transaction is an offer, or commits to one.
+    /// Whether a stored transaction is an offer, commits to one, or takes one back.
     pub(super) fn is_for_an_offer(&self, sent: &Sent) -> bool {
         match sent.purpose {
-            Purpose::Offer(_) => true,
+            Purpose::Offer(_) | Purpose::Cancel(_) => true,
             Purpose::Commit(id) => self.records.get(&id).is_some_and(|it| it.role == Role::Initiator),
             _ => false,
         }

@@ -139,7 +139,7 @@ impl Party {
         let script = self.key().script();
         let (vout, change) =
             (0u32..).zip(&sent.tx.output).filter(|(_, output)| output.script_pubkey == script).last()?;
-        let both = feerate.fee_vb(sent.tx.vsize() as u64 + CHILD_VBYTES)?;
+        let both = child_fee(sent.tx.vsize() as u64, feerate)?;
         let least = self.config.chain.min_relay().fee_vb(CHILD_VBYTES)?;
         let fee = both.checked_sub(sent.fee).unwrap_or(Amount::ZERO).max(least);
         let rest = change.value.checked_sub(fee).filter(|rest| *rest >= self.config.chain.dust_p2wpkh())?;
@@ -155,6 +155,15 @@ impl Party {
             output: vec![TxOut { value: rest, script_pubkey: script }],
         };
         Some(Draft { tx, coins: vec![change.clone()], envelope: None })
+    }
+
+    /// Whether another wallet signed for an offer, and no child could raise its fee.
+    pub(super) fn is_stuck(&self, offer: &Txid) -> bool {
+        let Some(sent) = self.history.sent_as(offer) else { return false };
+        let mut inputs = sent.tx.input.iter();
+        let Some(feerate) = self.next_feerate(sent, FeeRate::ZERO) else { return false };
+        inputs.any(|input| self.own_coin(&input.previous_output).is_none())
+            && self.child(sent, feerate).is_none()
     }
 
     /// Signs, stores and sends. `None`, and nothing kept, if the ledger refuses it.
@@ -188,6 +197,11 @@ impl Party {
     }
 }
 
-fn feerate_of(fee: Amount, vbytes: u64) -> FeeRate {
+/// What a transaction of that size and its child pay together at that feerate.
+pub(super) fn child_fee(vbytes: u64, feerate: FeeRate) -> Option<Amount> {
+    feerate.fee_vb(vbytes.checked_add(CHILD_VBYTES)?)
+}
+
+pub(super) fn feerate_of(fee: Amount, vbytes: u64) -> FeeRate {
     FeeRate::from_sat_per_kwu((fee.to_sat() * 250).div_ceil(vbytes.max(1)))
 }

@@ -2,18 +2,21 @@
 
 mod answer;
 mod backup;
+mod cancel;
 mod envelope;
 mod evidence;
 mod fees;
 mod lockup;
 mod offer;
 mod peers;
+mod prepare;
 mod published;
 mod quote;
 mod restore;
 mod rotation;
 mod session;
 mod study;
+mod submit;
 mod sync;
 mod trace;
 mod view;
@@ -34,9 +37,11 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::sealing::{Stream, StreamId};
 use keyway_protocol::suite::take_for_sound;
 
+pub use cancel::Cancelled;
 pub use evidence::{EvidenceError, EvidenceRequest};
 pub use fees::{Raised, Way};
 pub use offer::{OfferRequest, OfferSent};
+pub use prepare::PreparedOffer;
 pub use published::{GroupSent, Marked, PublishedGroup, marked_groups};
 pub use quote::{Quote, Terms};
 pub use restore::Unread;
@@ -56,10 +61,11 @@ use crate::outside::Outside;
 use crate::peers::Peers;
 use crate::planted::{self, Bug};
 use crate::prekeys::{self, Prekeys};
+use crate::prepared::Preparations;
 use crate::reading::{Known, Reader, Reading};
 use crate::store::{Record, Store, Unlock};
 use crate::unassigned::Unassigned;
-use crate::wallet::{self, Wallet};
+use crate::wallet::{self, Kept, Wallet};
 
 /// One party, running.
 #[derive(Debug)]
@@ -74,6 +80,7 @@ pub struct Party {
     peers: Peers,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
+    preparations: Preparations,
     known: Known,
     unassigned: Unassigned,
     /// Where the home was restored, if it was.
@@ -192,7 +199,8 @@ impl Party {
         let identity = identity.ok_or_else(|| missing(&store, "identity"))?;
         let sealing = store.secret(SEALING)?.map(SealingSecret::from_secret);
         let sealing = sealing.ok_or_else(|| missing(&store, "sealing secret"))?;
-        let Memory { card, prekeys, peers, history, records, unassigned, restored } = Memory::read(&store)?;
+        let Memory { card, prekeys, peers, history, records, preparations, unassigned, restored } =
+            Memory::read(&store)?;
         if card.permanent().chain != config.chain.id() {
             return Err(NodeError::OtherChain { home: card.permanent().chain, ledger: config.chain.id() });
         }
@@ -209,6 +217,7 @@ impl Party {
             peers,
             history,
             records,
+            preparations,
             known: Known::default(),
             unassigned,
             restored,
@@ -234,11 +243,12 @@ impl Party {
             self.store.trust();
         }
         if self.store.is_doubtful() {
-            let Memory { card, prekeys, peers, history, records, unassigned, restored } =
+            let Memory { card, prekeys, peers, history, records, preparations, unassigned, restored } =
                 Memory::read(&self.store)?;
             let old = std::mem::take(&mut self.history);
             (self.card, self.prekeys, self.peers, self.records) = (card, prekeys, peers, records);
             (self.unassigned, self.restored) = (unassigned, restored);
+            self.preparations = preparations;
             self.history = history.keep_unstored(old);
             self.known.forget_all();
             self.store.trust();
@@ -330,13 +340,19 @@ impl Party {
             own: self.card.permanent().party_ref(),
             sealing: &self.sealing,
             prekeys: &self.prekeys,
+            preparations: &self.preparations,
             history: &self.history,
             known: &self.known,
         }
     }
 
     fn wallet(&self) -> Result<Wallet, NodeError> {
-        Wallet::new(&self.config.chain, self.key(), &self.history, self.held_coins())
+        Wallet::new(&self.config.chain, self.key(), &self.history, self.kept_coins())
+    }
+
+    /// The coins that no payment takes by itself.
+    fn kept_coins(&self) -> Kept {
+        Kept { for_answers: self.held_coins(), lent: self.preparations.coins() }
     }
 
     /// The coins of offers to this party that may still be answered: from anybody, since a card may
@@ -380,6 +396,7 @@ struct Memory {
     peers: Peers,
     history: History,
     records: BTreeMap<NegotiationId, Record>,
+    preparations: Preparations,
     unassigned: Unassigned,
     restored: Option<BlockRef>,
 }
@@ -394,6 +411,7 @@ impl Memory {
             prekeys: Prekeys::load(store)?,
             peers: Peers::load(store)?,
             history: History::new(store.blocks()?, store.mined()?, store.sent()?),
+            preparations: Preparations::new(store.preparations()?),
             unassigned: Unassigned::load(store, records.values())?,
             restored: store.restored()?,
             records,

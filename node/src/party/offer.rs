@@ -1,5 +1,7 @@
 //! Making an offer: the payment that carries it.
 
+use std::collections::HashSet;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid};
 use keyway_carriers::script::lock::{Ends, Lock};
@@ -15,6 +17,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::State;
 use keyway_protocol::suite::{Group, Suite};
 
+use super::cancel::note_offered;
 use super::envelope::Commit;
 use super::quote::{Quote, Terms, anchor_amount};
 use super::{Costs, Party, take_secret};
@@ -27,7 +30,7 @@ use crate::wallet::{self, Coin, MOST_UNCONFIRMED, Order, Wallet};
 /// Blocks after which a locked payment can go back, where nothing else is asked for.
 pub(super) const TIMEOUT: u32 = 144;
 /// A responder needs time to see the offer, to answer, and to have the answer mined.
-const LEAST_TIMEOUT: u32 = 72;
+pub(super) const LEAST_TIMEOUT: u32 = 72;
 /// No answer counts that is mined 1,008 blocks above its offer, which takes some to be mined itself.
 const MOST_TIMEOUT: u32 = 1_000;
 
@@ -79,19 +82,26 @@ pub struct OfferSent {
 }
 
 /// What was decided before the offer is made.
-struct Plan {
-    peer: Card,
-    terms: Terms,
-    input0: OutPoint,
-    way: Way,
+pub(super) struct Plan {
+    pub(super) peer: Card,
+    pub(super) terms: Terms,
+    pub(super) input0: OutPoint,
+    pub(super) way: Way,
     /// What the responder gets for the envelope of its answer.
     fund: Amount,
     /// nLockTime where a message repeats it or a commit shares it.
-    lock_time: Option<LockTime>,
+    pub(super) lock_time: Option<LockTime>,
     /// The responder's prekey, and when the payment goes back.
-    locked: Option<(Vec<u8>, Height)>,
+    pub(super) locked: Option<(Vec<u8>, Height)>,
     /// The group that the offer brings, found sound.
     group: Option<(Group, Chosen)>,
+}
+
+/// A plan, and how it is told.
+pub(super) struct Drawn {
+    pub(super) plan: Plan,
+    pub(super) carriage: Carriage,
+    pub(super) feerate: FeeRate,
 }
 
 impl Party {
@@ -109,6 +119,25 @@ impl Party {
         ledger: &dyn Ledger,
         request: &OfferRequest,
     ) -> Result<OfferSent, NodeError> {
+        let mut wallet = self.wallet()?;
+        let choose = |quote: &Quote| self.confirmed_coin(&wallet, quote.needed(request.price));
+        let Drawn { plan, carriage, feerate } = self.draw_up(ledger, request, choose)?;
+        let (record, sent) = self.store_offer(&plan, &mut wallet, feerate)?;
+        self.send_offer(ledger, &record, &sent)?;
+        let costs = |sent: &Sent| Costs { vbytes: sent.tx.vsize() as u64, fee: Some(sent.fee) };
+        let commit = sent.iter().find(|sent| matches!(sent.purpose, Purpose::Commit(_))).map(costs);
+        let offer = sent.last().ok_or_else(|| impossible("an offer without a transaction"))?;
+        let Sent { txid, fee, .. } = *offer;
+        Ok(OfferSent { id: record.id, txid, vbytes: offer.tx.vsize() as u64, fee, commit, carriage })
+    }
+
+    /// Decides all that is decided before a secret is taken; `choose` gives the coin for input 0.
+    pub(super) fn draw_up(
+        &self,
+        ledger: &dyn Ledger,
+        request: &OfferRequest,
+        choose: impl FnOnce(&Quote) -> Result<OutPoint, NodeError>,
+    ) -> Result<Drawn, NodeError> {
         self.check_chain(ledger)?;
         self.ensure_restored()?;
         let peer = self.peer(&request.peer)?.clone();
@@ -119,8 +148,7 @@ impl Party {
         check_enforced(ledger, request.carrier, request.suite)?;
         let locked = self.lock_terms(&peer, request)?;
         let quote = Quote::new(&self.config.chain, feerate, &request.terms(), ledger.most_data()?)?;
-        let mut wallet = self.wallet()?;
-        let input0 = self.confirmed_coin(&wallet, quote.needed(request.price))?;
+        let input0 = choose(&quote)?;
         let carriage = match quote.carriage {
             Carriage::Locked { bytes, way, amount, by_exponent, .. } => {
                 let timeout = locked.as_ref().map(|(_, timeout)| *timeout);
@@ -132,13 +160,7 @@ impl Party {
         let lock_time = self.lock_time(request.carrier, way);
         let (terms, fund) = (request.terms(), quote.fund);
         let plan = Plan { peer, terms, input0, way, fund, lock_time, locked, group };
-        let (record, sent) = self.store_offer(&plan, &mut wallet, feerate)?;
-        self.send_offer(ledger, &record, &sent)?;
-        let costs = |sent: &Sent| Costs { vbytes: sent.tx.vsize() as u64, fee: Some(sent.fee) };
-        let commit = sent.iter().find(|sent| matches!(sent.purpose, Purpose::Commit(_))).map(costs);
-        let offer = sent.last().ok_or_else(|| impossible("an offer without a transaction"))?;
-        let Sent { txid, fee, .. } = *offer;
-        Ok(OfferSent { id: record.id, txid, vbytes: offer.tx.vsize() as u64, fee, commit, carriage })
+        Ok(Drawn { plan, carriage, feerate })
     }
 
     /// The commit first, if there is one, then the offer. One that the ledger refuses is nowhere but here, and
@@ -152,6 +174,7 @@ impl Party {
         };
         if refused.is_empty() {
             self.records.insert(record.id, record.clone());
+            self.preparations.forget(&record.id);
         } else {
             self.store.step(|store| forget_offer(store, &record.id, refused))?;
             self.known.forget(&record.id);
@@ -160,7 +183,7 @@ impl Party {
         outcome
     }
 
-    fn check_peer(&self, peer: &Card, terms: &Terms) -> Result<(), NodeError> {
+    pub(super) fn check_peer(&self, peer: &Card, terms: &Terms) -> Result<(), NodeError> {
         let (expiry, tip) = (peer.renewable().expiry, self.history.tip());
         if tip > expiry {
             return Err(CardRefused::Expired { expiry, tip }.into());
@@ -209,22 +232,28 @@ impl Party {
         if unmined >= MOST_UNCONFIRMED {
             return Err(NodeError::TooManyUnconfirmed(unmined));
         }
-        let coins = wallet.coins();
+        let coins = self.first_coins(wallet);
+        coins.first().map(|coin| coin.outpoint).ok_or_else(|| self.no_first_coin(wallet, needed))
+    }
+
+    /// The coins that an offer can begin with, the largest first.
+    pub(super) fn first_coins(&self, wallet: &Wallet) -> Vec<Coin> {
         // An older offer that begins with the same coin may be mined yet: it would be the same negotiation.
-        let offered = |coin: &Coin| {
-            let mut own = self.records.values().filter(|record| record.role == Role::Initiator);
-            own.any(|record| record.input0 == coin.outpoint)
-        };
-        match coins.iter().find(|coin| coin.confirmed && !offered(coin)) {
-            Some(coin) => Ok(coin.outpoint),
-            None if coins.is_empty() => {
-                Err(NodeError::Funds { needed, available: Amount::ZERO, address: self.address() })
-            }
-            None => {
-                let split = self.history.hopeful_sent().any(|sent| sent.purpose == Purpose::Split);
-                Err(NodeError::NoConfirmedCoin { split })
-            }
+        let may_be_mined =
+            |record: &&Record| record.role == Role::Initiator && !self.preparations.is_given_up(&record.id);
+        let offered: HashSet<OutPoint> =
+            self.records.values().filter(may_be_mined).map(|record| record.input0).collect();
+        let coins = wallet.coins().into_iter();
+        coins.filter(|coin| coin.confirmed && !offered.contains(&coin.outpoint)).collect()
+    }
+
+    /// Why there is none.
+    pub(super) fn no_first_coin(&self, wallet: &Wallet, needed: Amount) -> NodeError {
+        if wallet.coins().is_empty() {
+            return NodeError::Funds { needed, available: Amount::ZERO, address: self.address() };
         }
+        let split = self.history.hopeful_sent().any(|sent| sent.purpose == Purpose::Split);
+        NodeError::NoConfirmedCoin { split }
     }
 
     fn store_offer(
@@ -233,10 +262,10 @@ impl Party {
         wallet: &mut Wallet,
         feerate: FeeRate,
     ) -> Result<(Record, Vec<Sent>), NodeError> {
-        let Terms { price, suite, carrier, form, .. } = plan.terms;
-        let context = self.reader().context(Role::Initiator, &plan.peer, plan.input0, carrier);
+        let context = self.reader().context(Role::Initiator, &plan.peer, plan.input0, plan.terms.carrier);
         let id = context.id();
         let (chain, identity, address) = (&self.config.chain, &self.identity, self.address());
+        let tip = self.history.tip();
         self.store.step(|store| {
             let (index, secret) = take_secret(store, &id)?;
             let (outputs, enveloped) = plan.outputs(chain, context, &secret)?;
@@ -256,28 +285,14 @@ impl Party {
             let payment = wallet.pay(plan.input0, &order)?;
             let fee = payment.fee();
             let tx = wallet::sign(payment, identity)?;
-            let record = Record {
-                id,
-                role: Role::Initiator,
-                peer: plan.peer.permanent().key,
-                secret_index: Some(index),
-                suite,
-                carrier,
-                form,
-                input0: plan.input0,
-                prekey: plan.locked.as_ref().map(|(prekey, _)| prekey.clone()),
-                group: plan.group.as_ref().map(|(_, chosen)| chosen.clone()),
-                price,
-                state: State::Offered,
-                confirmed: None,
-                settled: None,
-                no_answer: None,
-            };
+            let record = plan.record(id, index);
+            store.remove_prepared(&id)?;
             if let Some(group) = &record.group {
                 store.note_sound_group(group.numbers.digest())?;
             }
             store.put_negotiation(&record)?;
             let commit = committed.map(|committed| committed.store(store)).transpose()?;
+            note_offered(store, &id, tip)?;
             let offer = store.add_sent(&tx, Purpose::Offer(id), fee)?;
             Ok((record, commit.into_iter().chain([offer]).collect()))
         })
@@ -298,8 +313,30 @@ pub(super) fn forget_offer(store: &Store, id: &NegotiationId, refused: &[Sent]) 
 }
 
 impl Plan {
+    /// What the store keeps of the negotiation from its beginning.
+    pub(super) fn record(&self, id: NegotiationId, secret_index: u32) -> Record {
+        let Terms { price, suite, carrier, form, .. } = self.terms;
+        Record {
+            id,
+            role: Role::Initiator,
+            peer: self.peer.permanent().key,
+            secret_index: Some(secret_index),
+            suite,
+            carrier,
+            form,
+            input0: self.input0,
+            prekey: self.locked.as_ref().map(|(prekey, _)| prekey.clone()),
+            group: self.group.as_ref().map(|(_, chosen)| chosen.clone()),
+            price,
+            state: State::Offered,
+            confirmed: None,
+            settled: None,
+            no_answer: None,
+        }
+    }
+
     /// The outputs that pay the peer and carry the offer; its bytes, where they ride in an envelope.
-    fn outputs(
+    pub(super) fn outputs(
         &self,
         chain: &Chain,
         context: Context,

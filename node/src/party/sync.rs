@@ -178,6 +178,7 @@ impl Party {
         if !self.unassigned.is_empty() && self.had_another_name()? {
             synced.events.push(Event::OtherName);
         }
+        self.give_up_overdue()?;
         let mut readings = self.readings()?;
         let events = synced.events.len();
         self.answer_due(ledger, &readings, &mut synced.events)?;
@@ -345,7 +346,7 @@ impl Party {
     fn send_again(&mut self, ledger: &dyn Ledger, events: &mut Vec<Event>) -> Result<(), NodeError> {
         for sent in self.newest_unmined() {
             if ledger.unmined(&sent.txid)?.is_some() || planted::is(Bug::NotSentAgain) {
-                self.history.set_missing_inputs(sent.txid, false);
+                self.history.set_hopeless(sent.txid, false);
                 self.note_revealed(&sent)?;
                 continue;
             }
@@ -356,13 +357,18 @@ impl Party {
             }
             match ledger.broadcast(&sent.tx) {
                 Ok(_) => {
-                    self.history.set_missing_inputs(sent.txid, false);
+                    self.history.set_hopeless(sent.txid, false);
                     self.note_revealed(&sent)?;
                 }
                 Err(BroadcastError::Ledger(error)) => return Err(error.into()),
                 Err(BroadcastError::Refused(refusal)) => {
+                    let waits = matches!(sent.purpose, Purpose::Cancel(_));
                     let missing = refusal.kind() == RefusalKind::MissingInputs;
-                    self.history.set_missing_inputs(sent.txid, missing);
+                    self.history.set_hopeless(sent.txid, missing || waits);
+                    if waits {
+                        // The ledger keeps the offer, and takes no other in its place.
+                        continue;
+                    }
                     if self.gave_up(&sent, &refusal)? {
                         events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
                         continue;
@@ -564,8 +570,7 @@ impl Party {
         if self.history.hopeful_sent().next().is_some() {
             return Ok(());
         }
-        let held = self.held_coins();
-        if wallet::has_enough_coins(self.key(), &self.history, &held) {
+        if wallet::has_enough_coins(self.key(), &self.history, &self.kept_coins()) {
             return Ok(());
         }
         let feerate = self.feerate(ledger)?;

@@ -119,7 +119,7 @@ impl Party {
     /// If what was stored last is not certain.
     pub fn status(&self) -> Result<Status, NodeError> {
         self.certain()?;
-        let balance = wallet::balance(self.key(), &self.history, &self.held_coins());
+        let balance = wallet::balance(self.key(), &self.history, &self.kept_coins());
         let unmined = self.history.unmined_sent().count();
         Ok(Status { name: self.name().to_string(), tip: self.tip(), balance, unmined })
     }
@@ -239,6 +239,9 @@ impl Party {
 
     fn costs(&self, txid: &Txid) -> Option<Costs> {
         let tx = self.transaction(txid)?;
+        if let Some(sent) = self.history.sent_as(txid) {
+            return Some(Costs { vbytes: tx.vsize() as u64, fee: Some(sent.fee) });
+        }
         let input0 = self.history.mined(txid).and_then(|mined| mined.input0.as_ref());
         let coin = |(index, input): (usize, &bitcoin::TxIn)| {
             let spent = self.transaction(&input.previous_output.txid);

@@ -25,6 +25,14 @@ pub enum Waiting {
         /// The most that the configuration allows.
         ceiling: FeeRate,
     },
+    /// It is given up, and the return of its coin, this transaction, is on its way.
+    CoinReturns(Txid),
+    /// It is given up, but the ledger keeps it and takes nothing in its place.
+    KeptByLedger,
+    /// Another wallet paid for it, and what came back to this home is too little to raise its fee.
+    PaidElsewhere,
+    /// It is prepared for another wallet to fund, up to this height.
+    Prepared(Height),
     /// The peer may answer up to this height.
     PeerAnswers(Height),
     /// The offer is not as deep as the policy asks before answering.
@@ -68,6 +76,19 @@ impl fmt::Display for Waiting {
                 "the {what} waits to be mined, and a higher fee would exceed fees.ceiling_sat_per_vb, which is {}",
                 ceiling.to_sat_per_vb_floor()
             ),
+            Self::CoinReturns(txid) => {
+                write!(f, "the offer is given up: its coin comes back when {txid} is mined")
+            }
+            Self::KeptByLedger => f.write_str(
+                "the offer is given up, but the ledger keeps it and takes nothing in its place: it may be mined yet",
+            ),
+            Self::PaidElsewhere => f.write_str(
+                "the offer waits to be mined; another wallet paid its fee, and the coin that came back is too small to \
+                 raise it",
+            ),
+            Self::Prepared(height) => {
+                write!(f, "prepared: its PSBT, funded and signed, is taken up to block {height}")
+            }
             Self::PeerAnswers(height) => write!(f, "the peer may answer up to block {height}"),
             Self::OfferDepth { has, wants } => {
                 write!(f, "the offer has depth {has}, and is answered at {wants}")
@@ -97,10 +118,7 @@ impl Party {
     /// What a negotiation in `state` waits for; `None` if it waits for nothing.
     pub(super) fn waits_for(&self, record: &Record, reading: &Reading, state: State) -> Option<Waiting> {
         match (state, record.role, reading.facts.offer) {
-            (State::Offered, _, OfferPlace::Unmined) => {
-                let offer = reading.offer.as_ref().map(|offer| offer.txid);
-                Some(self.at_ceiling("offer", offer).unwrap_or(Waiting::OfferUnmined))
-            }
+            (State::Offered, _, OfferPlace::Unmined) => Some(self.unmined_offer(record, reading)),
             (State::Offered, Role::Initiator, OfferPlace::Mined(at)) => {
                 let timeout = reading.offer.as_ref().and_then(OfferRead::timeout);
                 let last = at.plus(ANSWER_WINDOW);
@@ -120,6 +138,22 @@ impl Party {
             }
             _ => None,
         }
+    }
+
+    /// Why an offer is not mined.
+    fn unmined_offer(&self, record: &Record, reading: &Reading) -> Waiting {
+        if let Some(prepared) = self.preparations.of(&record.id) {
+            return Waiting::Prepared(prepared.until);
+        }
+        if let Some(back) = self.cancellation(&record.id) {
+            let is_sent = self.history.hopeful_sent().any(|sent| sent.txid == back.txid);
+            return if is_sent { Waiting::CoinReturns(back.txid) } else { Waiting::KeptByLedger };
+        }
+        let offer = reading.offer.as_ref().map(|offer| offer.txid);
+        if offer.is_some_and(|txid| self.is_stuck(&txid)) {
+            return Waiting::PaidElsewhere;
+        }
+        self.at_ceiling("offer", offer).unwrap_or(Waiting::OfferUnmined)
     }
 
     /// Whether a transaction is this home's own, and pays so much that the next step would be too much.

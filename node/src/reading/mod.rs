@@ -28,6 +28,7 @@ pub(crate) use known::Known;
 use crate::carried::Carried;
 use crate::history::{History, Mined};
 use crate::prekeys::Prekeys;
+use crate::prepared::Preparations;
 use crate::store::Record;
 
 /// Who reads.
@@ -37,6 +38,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) own: PartyRef,
     pub(crate) sealing: &'a SealingSecret,
     pub(crate) prekeys: &'a Prekeys,
+    pub(crate) preparations: &'a Preparations,
     pub(crate) history: &'a History,
     pub(crate) known: &'a Known,
 }

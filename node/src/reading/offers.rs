@@ -114,9 +114,14 @@ impl Reader<'_> {
     pub(super) fn find_offer(&self, case: &Case<'_>) -> (OfferPlace, Option<OfferRead>) {
         let input0 = case.record.input0;
         let Some(mined) = self.history.spender(&input0) else {
-            let unmined = self.history.unmined_spender(&input0).zip(self.output(&input0));
-            let offer =
-                unmined.and_then(|(tx, coin)| self.offer_in(case, &Seen::unmined(tx), coin.value, None));
+            if self.preparations.is_given_up(&case.record.id) {
+                return (OfferPlace::GivenUp, None);
+            }
+            // The newest may be one that takes the offer back.
+            let offer = self.output(&input0).and_then(|coin| {
+                let mut unmined = self.history.unmined_spenders(&input0);
+                unmined.find_map(|tx| self.offer_in(case, &Seen::unmined(tx), coin.value, None))
+            });
             return (OfferPlace::Unmined, offer);
         };
         let found = self
@@ -125,6 +130,19 @@ impl Reader<'_> {
             .and_then(|amount| self.offer_in(case, &Seen::mined(mined), amount, Some(mined.at)));
         let place = found.as_ref().map_or(OfferPlace::Replaced, |_| OfferPlace::Mined(mined.at.height));
         (place, found)
+    }
+
+    /// This party's own offer, if that is what a transaction carries that is not sent yet; input 0 spends `amount`.
+    pub(crate) fn own_offer_in(
+        &self,
+        record: &Record,
+        peer: &Card,
+        secret: Option<&NegotiationSecret>,
+        tx: &Transaction,
+        amount: Amount,
+    ) -> Option<OfferRead> {
+        let context = self.context(Role::Initiator, peer, record.input0, record.carrier);
+        self.offer_in(&Case { record, context, peer, secret }, &Seen::unmined(tx), amount, None)
     }
 
     /// The negotiation's offer, if that is what a transaction carries.

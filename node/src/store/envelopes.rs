@@ -26,10 +26,7 @@ fn name(commit: &Txid) -> String {
 impl Store {
     /// Every envelope whose commit may have been sent.
     pub(crate) fn envelopes(&self) -> Result<Vec<Envelope>, NodeError> {
-        let rows: Vec<(String, Vec<u8>)> = self.run(|db| {
-            let mut statement = db.prepare("SELECT key, value FROM meta WHERE key LIKE ?1 ORDER BY key")?;
-            statement.query_map([format!("{PREFIX}%")], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
+        let rows = self.meta_with(PREFIX)?;
         let whole: Option<Vec<Envelope>> = rows.iter().map(|(key, value)| read(key, value)).collect();
         whole.ok_or_else(|| self.damaged("an envelope's row cannot be read"))
     }
@@ -41,7 +38,7 @@ impl Store {
 
     /// Forgets an envelope that was never sent, or whose spending is deep.
     pub(crate) fn remove_envelope(&self, commit: &Txid) -> Result<(), NodeError> {
-        self.run(|db| db.execute("DELETE FROM meta WHERE key = ?1", [name(commit)]).map(drop))
+        self.remove_meta(&name(commit))
     }
 }
 

@@ -8,6 +8,7 @@
 mod digest;
 mod envelopes;
 mod groups;
+mod prepared;
 mod restored;
 mod rows;
 mod vault;
@@ -212,6 +213,15 @@ impl Store {
                 params![key, value],
             )
             .map(drop)
+        })
+    }
+
+    /// All public values whose names begin so, by name.
+    fn meta_with(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, NodeError> {
+        self.run(|db| {
+            let mut statement =
+                db.prepare_cached("SELECT key, value FROM meta WHERE key LIKE ?1 ORDER BY key")?;
+            statement.query_map([format!("{prefix}%")], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
     }
 

@@ -40,6 +40,8 @@ pub enum Purpose {
     Group,
     /// It pays by the paper's value channel, for study.
     Study,
+    /// It takes the coin of an unmined offer's input 0 back, and so the offer's place.
+    Cancel(NegotiationId),
 }
 
 impl Purpose {
@@ -54,6 +56,7 @@ impl Purpose {
             Self::TakeBack(_) => "return of an envelope",
             Self::Group => "publication",
             Self::Study => "payment",
+            Self::Cancel(_) => "return of an offer's coin",
         }
     }
 
@@ -61,9 +64,12 @@ impl Purpose {
     pub fn negotiation(self) -> Option<NegotiationId> {
         match self {
             Self::Split | Self::Group | Self::Study => None,
-            Self::Offer(id) | Self::Answer(id) | Self::Refund(id) | Self::Commit(id) | Self::TakeBack(id) => {
-                Some(id)
-            }
+            Self::Offer(id)
+            | Self::Answer(id)
+            | Self::Refund(id)
+            | Self::Commit(id)
+            | Self::TakeBack(id)
+            | Self::Cancel(id) => Some(id),
         }
     }
 
@@ -77,6 +83,7 @@ impl Purpose {
             Self::TakeBack(_) => 5,
             Self::Group => 6,
             Self::Study => 7,
+            Self::Cancel(_) => 8,
         }
     }
 }
@@ -329,6 +336,7 @@ impl Store {
                 (5, Some(id)) => Some(Purpose::TakeBack(id)),
                 (6, None) => Some(Purpose::Group),
                 (7, None) => Some(Purpose::Study),
+                (8, Some(id)) => Some(Purpose::Cancel(id)),
                 _ => None,
             };
             let fee = Amount::from_sat(row.get(4)?);

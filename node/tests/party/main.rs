@@ -9,6 +9,7 @@ mod backup;
 #[path = "../../../fuzz/src/backup_text.rs"]
 mod backup_text;
 mod bad_input;
+mod cancelled;
 mod chain;
 // Of what the fuzz target needs, the rest is others'.
 #[allow(dead_code)]
@@ -29,8 +30,10 @@ mod home;
 mod introduced;
 mod locked;
 mod negotiation;
+mod operator;
 #[path = "../../../fuzz/src/peer.rs"]
 mod peer;
+mod prepared;
 mod published;
 mod recovery;
 mod restored;
