@@ -14,6 +14,7 @@ WORK = {"regtest": (0x207FFFFF, False), "litecoin-regtest": (0x207FFFFF, True), 
 P2WSH, P2TR = b"\x00\x20", b"\x51\x20"
 INITIATOR, RESPONDER = "initiator", "responder"
 NUMBER = {INITIATOR: 1, RESPONDER: 2}
+FFDH_PUBLISHED, FFDH_CUSTOM = FROM_OUTSIDE = 6, 7
 
 ORDER = (
     "keyway-evidence initiator responder offer answer offer-contents answer-contents responder-tag-key "
@@ -94,6 +95,12 @@ def is_transaction(data):
     except (Invalid, KeyError):
         return False
     return bool(tx.inputs) and data[4:6] != b"\0\1"
+
+
+def moduli(suite, length):
+    """How long p can be in a sealed offer of that length, of a suite whose group comes from outside (6.2)."""
+    rest = {p: length - 17 - p - (64 if suite == FFDH_PUBLISHED else p) for p in range(256, 513)}
+    return [p for p, g in rest.items() if (g == 0 if suite == FFDH_PUBLISHED else 1 <= g <= p)]
 
 
 class Headers:
@@ -216,6 +223,7 @@ class Check:
         if locks:
             return Offer(DYNAMIC, [self.dynamic_suite(message)], None, message, None, *rest)
         suites = [suite for suite, (a, _) in keyway.SHARE_LENS.items() if 17 + a + 48 == len(message)]
+        suites += [suite for suite in FROM_OUTSIDE if moduli(suite, len(message) - 48)]
         if not suites:
             raise Refused("NoOffer")
         return Offer(STATIC, suites, None, None, message, *rest)
@@ -261,7 +269,7 @@ class Check:
         return placed, message, None, tx.lock_time
 
     def answer_bytes(self, tx, seen):
-        lengths = [keyway.SHARE_LENS[suite][1] for suite in seen.suites]
+        lengths = [keyway.SHARE_LENS[suite][1] for suite in seen.suites if suite in keyway.SHARE_LENS]
         if seen.carrier == VALUE:
             length = keyway.answer_len(seen.suites[0])
             if seen.form == keyway.SEQUENCES:
@@ -276,7 +284,8 @@ class Check:
             raise Refused("NoAnswer")
         message = self.message_in(tx, self.keys[RESPONDER], "NoAnswer")
         frame = 16 if seen.carrier == DYNAMIC else 25 + 48
-        if len(message) - frame not in lengths:
+        outside = [moduli(suite, len(seen.sealed) - 48) for suite in seen.suites if suite in FROM_OUTSIDE]
+        if len(message) - frame not in lengths + [modulus for found in outside for modulus in found]:
             raise Refused("NoAnswer")
         return message
 

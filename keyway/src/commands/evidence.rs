@@ -11,9 +11,9 @@ use keyway_evidence::{Evidence, Found, MOST_BYTES, Statement, Trust};
 use keyway_ledger::Ledger;
 use keyway_node::{CONFIG_FILE, Config, EvidenceRequest, NodeError, Party, STORE_FILE};
 use keyway_protocol::negotiation::Role;
-use keyway_protocol::sealing::{Sealed, SealedError};
 
 use super::keys::id_of;
+use super::messages;
 use crate::cli::{
     Disclose, EvidenceAction, EvidenceExport, EvidenceOpen, EvidenceShow, EvidenceVerify, Global, HeldTo,
 };
@@ -105,13 +105,7 @@ fn show(args: &EvidenceShow, ui: &Ui) -> Result<(), Error> {
 /// `keyway evidence open`
 fn open(args: &EvidenceOpen, ui: &Ui) -> Result<(), Error> {
     let statement = check(&read(&args.file)?, &Trust::Work, Depth::new(1))?;
-    let message = files::read(&args.message, files::SEALED)?;
-    let sealed = match std::str::from_utf8(&message) {
-        Ok(text) if message.first().is_none_or(|byte| *byte != 0xd0) => text.trim().parse::<Sealed>(),
-        Ok(_) => Sealed::from_bytes(&message),
-        Err(_) => Sealed::from_bytes(&message),
-    };
-    let sealed = sealed.map_err(|error: SealedError| NodeError::from(error))?;
+    let sealed = messages::parse(&files::read(&args.message, files::SEALED)?)?;
     let opened = statement.open(&sealed, args.aad.as_bytes()).map_err(EvidenceFault::NotOpened)?;
     ui.bytes(&opened)?;
     let height = sealed.envelope().block.height;

@@ -99,7 +99,8 @@ fn open_or_follow(context: &mut Context<'_>, sealed: &Sealed, args: &Open, ui: &
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Sealed, Error> {
+/// A sealed message, text or binary.
+pub(super) fn parse(bytes: &[u8]) -> Result<Sealed, Error> {
     let sealed = match bytes.first() {
         Some(&COSE_TAG_16) => Sealed::from_bytes(bytes),
         _ => std::str::from_utf8(bytes).map_err(|_| SealedError::Prefix).and_then(str::parse),
