@@ -9,6 +9,7 @@
 //! from its index if it has one, and else from the transaction that created the coin, if that is in the
 //! same block, has another unspent output, or lies in one of the last [`LOOK_BACK`] blocks.
 
+mod ahead;
 mod block;
 mod client;
 mod credentials;
@@ -80,6 +81,7 @@ pub struct Rpc {
     /// Whether the node behind the address was seen to be one of this chain since it was last away.
     verified: AtomicBool,
     parents: header::LastSeen,
+    ahead: ahead::Ahead,
     pool: Mutex<Pool>,
     prevouts: Prevouts,
 }
@@ -102,6 +104,7 @@ impl Rpc {
             client: Client::new(url, endpoint.credentials, endpoint.patience),
             verified: AtomicBool::new(false),
             parents: header::LastSeen::default(),
+            ahead: ahead::Ahead::default(),
             pool: Mutex::default(),
             prevouts: Prevouts::default(),
         })
@@ -178,10 +181,17 @@ impl Rpc {
     fn block_bytes(&self, hash: &BlockHash) -> Result<Vec<u8>, LedgerError> {
         match self.client()?.call("getblock", [json!(hash), json!(0)]) {
             Ok(reply::Hex(bytes)) => Ok(bytes),
-            Err(CallError::Node { code: code::MISC, message }) if message.contains("pruned") => {
-                Err(LedgerError::Pruned { backend: self.name(), block: *hash })
+            Err(error) => Err(self.no_block(hash, error)),
+        }
+    }
+
+    /// Why a block did not come.
+    fn no_block(&self, hash: &BlockHash, error: CallError) -> LedgerError {
+        match error {
+            CallError::Node { code: code::MISC, message } if message.contains("pruned") => {
+                LedgerError::Pruned { backend: self.name(), block: *hash }
             }
-            Err(error) => Err(self.failed(error)),
+            error => self.failed(error),
         }
     }
 
@@ -192,13 +202,13 @@ impl Rpc {
         hash: BlockHash,
         watch: &Watch,
     ) -> Result<Option<Connected>, LedgerError> {
-        let bytes = self.block_bytes(&hash)?;
+        let at = BlockRef::new(after.height.next(), hash);
+        let Some(bytes) = ahead::block_at(self, at)? else { return Ok(None) };
         let wrong = |what: String| self.nonsense(format!("block {hash}: {what}"));
         let scanned = block::read(&bytes, &hash, watch, &self.chain).map_err(wrong)?;
         if scanned.header.prev_blockhash != after.hash {
             return Ok(None);
         }
-        let at = BlockRef::new(after.height.next(), hash);
         let parent = self.parents.header(self, &after.hash)?;
         work::check_step(&parent, &scanned.header, at.height, &self.chain)
             .map_err(|what| wrong(what.to_string()))?;
@@ -222,6 +232,11 @@ impl Ledger for Rpc {
     fn next(&self, after: BlockRef, watch: &Watch) -> Result<Next, LedgerError> {
         if after.height == Height::GENESIS && after.hash != self.chain.genesis() {
             return Err(LedgerError::ForeignChain { expected: self.chain.genesis(), found: after.hash });
+        }
+        if let Some(hash) = self.ahead.of(after)
+            && let Some(connected) = self.connect_block(after, hash, watch)?
+        {
+            return Ok(Next::Connect(connected));
         }
         for _ in 0..TRIES {
             match self.hash_at(after.height.next())? {

@@ -130,9 +130,8 @@ fn serve(
         let first = request.as_array().map_or(&request, |all| &all[0]);
         let method = first["method"].as_str().unwrap().to_owned();
         asked.lock().unwrap().push(method.clone());
-        let say = script.lock().unwrap().get(method.as_str()).cloned();
-        let say = say.unwrap_or(Say::Error(-32601, "Method not found"));
-        if !answer(&mut stream, &request, say, over) {
+        let script = script.lock().unwrap().clone();
+        if !answer(&mut stream, &request, &script, over) {
             return;
         }
     }
@@ -159,17 +158,19 @@ fn read_request(reader: &mut impl BufRead) -> Option<(Value, String)> {
     Some((serde_json::from_slice(&body).unwrap(), secret))
 }
 
-/// `false` when the connection is over.
-fn answer(stream: &mut TcpStream, request: &Value, say: Say, over: &AtomicBool) -> bool {
-    let one = |result: Value, error: Value| match request.as_array() {
-        Some(all) => all.iter().map(|r| json!({ "id": r["id"], "result": result, "error": error })).collect(),
-        None => json!({ "id": request["id"], "result": result, "error": error }),
-    };
-    let sent = match say {
-        Say::Result(result) => http(stream, 200, &one(result, Value::Null).to_string()),
-        Say::Error(code, message) => {
-            http(stream, 500, &one(Value::Null, json!({ "code": code, "message": message })).to_string())
+/// `false` when the connection is over. Of several questions at once, each is answered by its own line of the script, if
+/// the first one's is an answer.
+fn answer(stream: &mut TcpStream, request: &Value, script: &Script, over: &AtomicBool) -> bool {
+    let (status, body) = match request.as_array() {
+        None => reply(request, script),
+        Some(all) => {
+            let replies: Vec<Value> = all.iter().map(|one| reply(one, script).1).collect();
+            (200, Value::Array(replies))
         }
+    };
+    let first = request.as_array().map_or(request, |all| &all[0]);
+    let sent = match say(first, script) {
+        Say::Result(_) | Say::Error(..) => http(stream, status, &body.to_string()),
         Say::Status(status, body) => http(stream, status, &body),
         Say::Bytes(bytes) => {
             let _ = stream.write_all(&bytes);
@@ -181,6 +182,20 @@ fn answer(stream: &mut TcpStream, request: &Value, say: Say, over: &AtomicBool) 
         Say::Drip => return pour(stream, over, Duration::from_millis(50)),
     };
     sent.is_ok()
+}
+
+fn say(request: &Value, script: &Script) -> Say {
+    let method = request["method"].as_str().unwrap();
+    script.get(method).cloned().unwrap_or(Say::Error(-32601, "Method not found"))
+}
+
+fn reply(request: &Value, script: &Script) -> (u16, Value) {
+    let (status, result, error) = match say(request, script) {
+        Say::Result(result) => (200, result, Value::Null),
+        Say::Error(code, message) => (500, Value::Null, json!({ "code": code, "message": message })),
+        _ => (200, Value::Null, Value::Null),
+    };
+    (status, json!({ "id": request["id"], "result": result, "error": error }))
 }
 
 fn http(stream: &mut TcpStream, status: u16, body: &str) -> std::io::Result<()> {
