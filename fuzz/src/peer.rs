@@ -37,7 +37,11 @@ use crate::store_file::{SOUND, empty_home};
 /// More take the fuzzer long, and show little that these do not.
 const MOST_ACTIONS: usize = 40;
 const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above";
+/// What a coin of the charger holds.
 const COIN: Amount = Amount::from_sat(100_000_000);
+/// What the party's large coins hold: more than a block brings.
+const LARGE: Amount = Amount::from_sat(10_000_000_000);
+const COINS: usize = 12;
 
 /// Does what these bytes describe and holds the party to its promises.
 pub fn peer(data: &[u8]) {
@@ -140,7 +144,7 @@ impl Case {
         let party = open();
         let ledger = Hearsay::above(Chain::regtest(), followed(&party));
         let charger_card = party.peers().first().cloned().expect("the home has a peer");
-        Self {
+        let mut case = Self {
             ledger,
             charger: charger_seed(),
             charger_card,
@@ -152,7 +156,19 @@ impl Case {
             coins: 0,
             sent_streams: 0,
             opened: 0,
-        }
+        };
+        case.fund();
+        case
+    }
+
+    /// Coins that the ledger knows too. The party's others lie in blocks of which only the places are known here; an offer
+    /// begins with the largest.
+    fn fund(&mut self) {
+        let script_pubkey = self.party().key().script();
+        let coins = vec![TxOut { value: LARGE, script_pubkey }; COINS];
+        self.post(&[OutPoint::new(Txid::all_zeros(), 0)], coins, 0, &mut Bytes(&[]));
+        self.ledger.mine();
+        self.sync();
     }
 
     fn party(&mut self) -> &mut Party {
