@@ -7,9 +7,9 @@ pub mod card_text;
 #[path = "../../protocol/tests/all/common.rs"]
 pub mod common;
 pub mod evidence;
-pub mod hearsay;
 #[path = "../../protocol/tests/support/groups.rs"]
 pub mod fixtures;
+pub mod hearsay;
 pub mod ledger_bytes;
 pub mod letter;
 pub mod message_bytes;
