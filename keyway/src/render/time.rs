@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use keyway_evidence::time::{clock, date_and_time};
+#[cfg(feature = "embedded")]
+pub use keyway_evidence::time::clock;
+pub use keyway_evidence::time::date_and_time;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;

