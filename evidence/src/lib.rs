@@ -2,7 +2,7 @@
 //!
 //! - [`seen`]: what anybody reads of an offer and its answer;
 //! - [`trace`]: the negotiations of two parties, from the transactions of a chain;
-//! - [`Evidence`]: the file that proves one of them, and [`verify`], which checks it;
+//! - [`Evidence`]: the file that proves one of them, and [`Evidence::verify`], which checks it;
 //! - [`Statement`]: what it proves, and what not.
 //!
 //! ```
