@@ -193,8 +193,7 @@ fingerprint, confirmed, revoked)).";
 pub(super) const EVIDENCE: &str = "\
 Example:
   keyway --home car evidence export charger -o visit.evidence
-  keyway evidence verify visit.evidence \\
-    --trusted 5654ba36cc8e7b4d015ab2be65069ba7772835cce5642972da7ef3b9b0ce46b0
+  keyway evidence verify visit.evidence --headers headers.hex
   keyway evidence show visit.evidence";
 
 pub(super) const EXPORT: &str = "\
@@ -216,9 +215,10 @@ pub(super) const VERIFY: &str = "\
 Needs neither a home nor a network, unless it is held to your home's ledger. What is proven and what not is said in
 sentences. A file that does not hold is refused by name: exit code 4; one that is damaged, 1.
 
+--trusted takes the hash of a block that you trust, with @ and its height if you know that too.
+
 Example:
-  keyway evidence verify visit.evidence --depth 2 \\
-    --trusted 5654ba36cc8e7b4d015ab2be65069ba7772835cce5642972da7ef3b9b0ce46b0@103
+  keyway evidence verify visit.evidence --headers headers.hex --depth 2
   keyway --home car evidence verify visit.evidence --by-ledger
 
 JSON: holds, chain, held_to, depth, heights_known, work_log2, negotiation, initiator and responder (name, key), offer
