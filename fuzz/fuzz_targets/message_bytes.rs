@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| keyway_fuzz::message_bytes::message_bytes(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keyway_fuzz::message_bytes::sampled(data));
