@@ -30,6 +30,7 @@ fn every_seed_of_sealed_message_is_read_as_promised() {
 #[test]
 fn every_seed_of_message_bytes_is_read_as_promised() {
     replay("message_bytes", message_bytes);
+    replay("message_bytes", message_bytes::sampled);
 }
 
 #[test]
