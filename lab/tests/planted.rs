@@ -45,7 +45,7 @@ fn a_secret_erased_before_its_answer_is_deep_is_found() {
 
 #[test]
 fn rows_that_outlive_their_block_are_found() {
-    is_found(Bug::RowsStay, &[Law::MemoryIsDisk, Law::FromScratch, Law::Reachable]);
+    is_found(Bug::RowsStay, &[Law::MemoryIsDisk, Law::FromScratch, Law::Reachable, Law::NoCoinLost]);
 }
 
 #[test]
