@@ -60,11 +60,10 @@ pub struct History {
 }
 
 impl History {
-    pub(crate) fn new(blocks: Vec<Block>, mined: Vec<Mined>, sent: Vec<Sent>) -> Self {
+    pub(crate) fn new(blocks: Vec<Block>, mined: Vec<Mined>) -> Self {
         let mut history = Self::default();
         blocks.into_iter().for_each(|block| history.connect(block));
         mined.into_iter().for_each(|mined| history.add(mined));
-        sent.into_iter().for_each(|sent| history.add_sent(sent));
         history
     }
 

@@ -14,7 +14,9 @@ use bdk_wallet::{LocalOutput, TxBuilder, TxOrdering, Update};
 use bitcoin::absolute::LockTime;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, TxOut, Txid, Weight, Witness};
+use bitcoin::{
+    Amount, FeeRate, OutPoint, Psbt, Script, ScriptBuf, Transaction, TxIn, TxOut, Txid, Weight, Witness,
+};
 use keyway_carriers::script::envelope;
 use keyway_chain::Chain;
 use keyway_protocol::identity::{IdentitySecret, PartyKey};
@@ -181,9 +183,10 @@ impl Wallet {
             .create_wallet_no_persist()
             .map_err(wallet_error)?;
         inner.reveal_next_address(bdk_wallet::KeychainKind::External);
-        let chain_update = checkpoints(chain, history)?;
-        let update =
-            Update { tx_update: transactions(history), chain: Some(chain_update), ..Update::default() };
+        let holding = holding(history, &key.script());
+        let chain_update = checkpoints(chain, history, &holding)?;
+        let tx_update = transactions(history, &holding);
+        let update = Update { tx_update, chain: Some(chain_update), ..Update::default() };
         inner.apply_update(update).map_err(wallet_error)?;
         let (dust, envelope) = (chain.dust_p2wpkh(), envelope::amount(chain));
         Ok(Self { inner, key, kept, immature: immature(history).collect(), dust, envelope })
@@ -484,10 +487,22 @@ pub fn address(chain: &Chain, script: &ScriptBuf) -> String {
     hrp.ok().and_then(|hrp| bitcoin::bech32::segwit::encode_v0(hrp, program).ok()).unwrap_or_default()
 }
 
+/// The mined transactions with coins of the party that no mined one spends. No other decides what can be spent, so a long
+/// history costs a wallet nothing.
+fn holding<'a>(history: &'a History, script: &Script) -> Vec<&'a Mined> {
+    let holds = |mined: &&Mined| {
+        let mut outputs = (0u32..).zip(&mined.tx.output);
+        outputs.any(|(vout, output)| {
+            output.script_pubkey == *script && history.spender(&OutPoint::new(mined.txid, vout)).is_none()
+        })
+    };
+    history.in_order().filter(holds).collect()
+}
+
 /// The blocks that the wallet library must know: the tip, and those of transactions.
-fn checkpoints(chain: &Chain, history: &History) -> Result<CheckPoint, NodeError> {
-    let mut blocks: BTreeMap<u32, BlockId> = history
-        .in_order()
+fn checkpoints(chain: &Chain, history: &History, holding: &[&Mined]) -> Result<CheckPoint, NodeError> {
+    let mut blocks: BTreeMap<u32, BlockId> = holding
+        .iter()
         .filter_map(|mined| history.block(mined.at.height))
         .chain(history.last())
         .map(|block| (block.at.height.to_u32(), block_id(block.at)))
@@ -497,10 +512,10 @@ fn checkpoints(chain: &Chain, history: &History) -> Result<CheckPoint, NodeError
         .map_err(|_| NodeError::Wallet("blocks out of order".to_owned()))
 }
 
-fn transactions(history: &History) -> TxUpdate<ConfirmationBlockTime> {
+fn transactions(history: &History, holding: &[&Mined]) -> TxUpdate<ConfirmationBlockTime> {
     let mut update = TxUpdate::default();
     let mut anchors = BTreeSet::new();
-    for mined in history.in_order() {
+    for mined in holding {
         let Some(block) = history.block(mined.at.height) else { continue };
         let confirmed =
             ConfirmationBlockTime { block_id: block_id(block.at), confirmation_time: block.time.into() };

@@ -356,7 +356,7 @@ impl Party {
     }
 
     /// The coins of offers to this party that may still be answered: from anybody, since a card may
-    /// arrive later. Nobody answers an offer whose locked payment is gone.
+    /// arrive later. Nobody answers an offer whose locked payment is gone; what a mined transaction spent needs no keeping.
     fn held_coins(&self) -> HashSet<OutPoint> {
         let reader = self.reader();
         let open = |height: Height| keyway_protocol::state::in_time(height, self.history.tip().next());
@@ -368,6 +368,7 @@ impl Party {
                 offer.carried.locked().is_none_or(|it| self.history.spender(&it.outpoint).is_none())
             })
             .flat_map(|offer| offer.carried.held())
+            .filter(|coin| self.history.spender(coin).is_none())
             .collect()
     }
 
@@ -406,11 +407,13 @@ impl Memory {
         let card = store.meta("card")?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Card>().ok());
         let records: BTreeMap<_, _> =
             store.negotiations()?.into_iter().map(|record| (record.id, record)).collect();
+        let mut history = History::new(store.blocks()?, store.mined()?);
+        store.each_sent(|sent| history.add_sent(sent))?;
         Ok(Self {
             card: card.ok_or_else(|| missing(store, "card"))?,
             prekeys: Prekeys::load(store)?,
             peers: Peers::load(store)?,
-            history: History::new(store.blocks()?, store.mined()?, store.sent()?),
+            history,
             preparations: Preparations::new(store.preparations()?),
             unassigned: Unassigned::load(store, records.values())?,
             restored: store.restored()?,

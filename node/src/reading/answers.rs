@@ -119,7 +119,7 @@ impl Reader<'_> {
             return Err(NoAnswer::Timestamp { expected: tx.lock_time.to_consensus_u32(), found });
         }
         let Some(secret) = case.secret else { return Ok(None) };
-        let draft = self.draft(case.record, case.context, secret, offer.lock_time, offer.message.as_ref());
+        let draft = self.draft(case.record, case.context, secret, offer.lock_time, offer.message.as_deref());
         let draft = draft.ok_or(NoAnswer::NotOurs)?;
         Ok(Some(draft.mined(offer.txid).handle(&answer, secret)?))
     }
@@ -194,7 +194,7 @@ impl Reader<'_> {
         }
         let collected = offer.carried.collected();
         let (Record { suite, form, .. }, initiator) = (case.record, case.context.initiator.key);
-        match (&offer.carried, form) {
+        match (&*offer.carried, form) {
             (Carried::Beside(_), _) => Ok(script::read_answer(self.chain, &authored, &collected)?.bytes),
             (Carried::Run(_), AnswerForm::Sequences) => {
                 Ok(value::sequences::read(&authored, &collected, answer_len(*suite)?)?)

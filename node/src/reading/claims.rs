@@ -50,7 +50,7 @@ pub(crate) struct OwnOffer {
 pub(crate) struct OwnAnswer {
     pub(crate) record: Record,
     offer: OfferRead,
-    message: Offer,
+    message: Arc<Offer>,
     bytes: Vec<u8>,
     /// Share B, unless the answer is sealed to the peer.
     share: Option<Vec<u8>>,

@@ -48,15 +48,15 @@ pub(super) type Agreement = Result<Option<Arc<Agreed>>, Arc<NoAnswer>>;
 #[derive(Debug)]
 pub(crate) struct ReceivedOffer {
     pub(crate) author: PartyKey,
-    pub(crate) carried: Carried,
-    pub(crate) message: Offer,
+    pub(crate) carried: Arc<Carried>,
+    pub(crate) message: Arc<Offer>,
 }
 
 /// An offer of this party, with what it says where that is known.
 #[derive(Debug)]
 pub(super) struct MadeOffer {
-    pub(super) carried: Carried,
-    pub(super) message: Option<Offer>,
+    pub(super) carried: Arc<Carried>,
+    pub(super) message: Option<Arc<Offer>>,
 }
 
 /// A negotiation as far as its record and its peer's card decide what is read. Its secret is told from another one by its

@@ -26,12 +26,13 @@ impl Reader<'_> {
         let context = self.context(record.role, peer, record.input0, record.carrier);
         match record.role {
             Role::Initiator => {
-                let draft = self.draft(record, context, secret, offer.lock_time, offer.message.as_ref())?;
+                let draft = self.draft(record, context, secret, offer.lock_time, offer.message.as_deref())?;
                 Some((draft.offer().to_bytes(), draft.ephemeral(secret)))
             }
             Role::Responder => {
                 let anchor = offer.carried.anchor();
-                let received = Received::new(context, offer.message.clone()?, anchor).at(answered_at?);
+                let received =
+                    Received::new(context, offer.message.as_deref()?.clone(), anchor).at(answered_at?);
                 let (answer, _) = received.answer(secret).ok()?;
                 Some((answer.to_bytes(), Received::ephemeral(&context, anchor, &answer, secret)))
             }

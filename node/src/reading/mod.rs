@@ -60,9 +60,9 @@ pub(crate) struct OfferRead {
     pub(crate) wtxid: Wtxid,
     pub(crate) at: Option<Position>,
     pub(crate) lock_time: u32,
-    pub(crate) carried: Carried,
+    pub(crate) carried: Arc<Carried>,
     /// Unknown only of one's own sealed offer whose secret is erased.
-    pub(crate) message: Option<Offer>,
+    pub(crate) message: Option<Arc<Offer>>,
 }
 
 /// An answer and where it stands.
@@ -103,7 +103,7 @@ impl<'a> Seen<'a> {
 impl OfferRead {
     /// The height after which a locked payment can go back.
     pub(crate) fn timeout(&self) -> Option<Height> {
-        timeout(self.message.as_ref()?)
+        timeout(self.message.as_deref()?)
     }
 }
 

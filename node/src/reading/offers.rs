@@ -32,7 +32,7 @@ impl Reader<'_> {
             seen.tx.output.iter().find(|output| output.script_pubkey == own_script)?;
             let (author, carried) = Carried::read(self.chain, seen.tx, amount, None, self.own.key)?;
             let message = self.offer_for_us(author, seen.tx, height, &carried)?;
-            Some(Arc::new(ReceivedOffer { author, carried, message }))
+            Some(Arc::new(ReceivedOffer { author, carried: carried.into(), message: message.into() }))
         })
     }
 
@@ -98,7 +98,7 @@ impl Reader<'_> {
         offer: &OfferRead,
     ) -> Option<(Lock, FirstSecret)> {
         let context = self.context(record.role, peer, record.input0, record.carrier);
-        let message = offer.message.as_ref()?;
+        let message = offer.message.as_deref()?;
         let first = match record.role {
             Role::Initiator => {
                 self.draft(record, context, secret?, offer.lock_time, Some(message))?.into_first()?
@@ -158,13 +158,13 @@ impl Reader<'_> {
                 let height = at.map_or_else(|| self.history.tip().next(), |at| at.height);
                 let received = self.received(seen, amount, height)?;
                 let by_peer = received.author == case.context.initiator.key;
-                by_peer.then(|| (received.carried.clone(), Some(received.message.clone())))?
+                by_peer.then(|| (Arc::clone(&received.carried), Some(Arc::clone(&received.message))))?
             }
             Role::Initiator => {
                 let question = (Subject::of(case), seen.wtxid, amount);
                 let read = || self.made(case, seen, amount).map(Arc::new);
                 let made = self.known.made.recall(case.record.id, question, read)?;
-                (made.carried.clone(), made.message.clone())
+                (Arc::clone(&made.carried), made.message.clone())
             }
         };
         let lock_time = seen.tx.lock_time.to_consensus_u32();
@@ -179,14 +179,14 @@ impl Reader<'_> {
         if carrier != case.record.carrier {
             return None;
         }
-        let mut read = MadeOffer { message: in_the_open(&carried), carried };
+        let mut read = MadeOffer { message: in_the_open(&carried).map(Arc::new), carried: carried.into() };
         if read.message.is_none() && carrier != Carrier::Static {
             return None;
         }
         let Some(secret) = case.secret else { return Some(read) };
         let lock_time = seen.tx.lock_time.to_consensus_u32();
-        let draft = self.draft(case.record, case.context, secret, lock_time, read.message.as_ref())?;
-        let is_ours = match &read.carried {
+        let draft = self.draft(case.record, case.context, secret, lock_time, read.message.as_deref())?;
+        let is_ours = match &*read.carried {
             Carried::Run(_) => true,
             Carried::Beside(payment) if carrier == Carrier::Static => {
                 let sealed = draft.sealed(&case.peer.permanent().sealing, secret).ok()?;
@@ -194,10 +194,10 @@ impl Reader<'_> {
             }
             Carried::Beside(_) => {
                 let lock = self.lock(initiator, responder, draft.first()?, draft.offer())?;
-                read.message.as_ref() == Some(draft.offer()) && is_locked(&read.carried, &lock)
+                read.message.as_deref() == Some(draft.offer()) && is_locked(&read.carried, &lock)
             }
         };
-        read.message = read.message.or_else(|| Some(draft.offer().clone()));
+        read.message = read.message.or_else(|| Some(Arc::new(draft.offer().clone())));
         is_ours.then_some(read)
     }
 

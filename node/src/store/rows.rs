@@ -252,7 +252,7 @@ impl Store {
         &self,
         table: &str,
         sql: &str,
-        read: impl Fn(&Row<'_>) -> Raw<T>,
+        mut read: impl FnMut(&Row<'_>) -> Raw<T>,
     ) -> Result<Vec<T>, NodeError> {
         let rows: Vec<Option<T>> = self.run(|db| {
             let mut statement = db.prepare_cached(sql)?;
@@ -322,9 +322,10 @@ impl Store {
         })
     }
 
-    pub(crate) fn sent(&self) -> Result<Vec<Sent>, NodeError> {
+    /// What was sent, one by one: all of it at once, beside what was mined, would be twice as much.
+    pub(crate) fn each_sent(&self, mut take: impl FnMut(Sent)) -> Result<(), NodeError> {
         let sql = "SELECT seq, raw, purpose, negotiation, fee_sat FROM sent ORDER BY seq";
-        self.rows("sent", sql, |row| {
+        let taken = self.rows("sent", sql, |row| {
             let (seq, raw, purpose): (u64, Vec<u8>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let negotiation: Option<[u8; 32]> = row.get(3)?;
             let purpose = match (purpose, negotiation.map(NegotiationId::from_bytes)) {
@@ -343,9 +344,10 @@ impl Store {
             let tx = encode::deserialize::<Transaction>(&raw).ok();
             Ok(tx.zip(purpose).map(|(tx, purpose)| {
                 let txid = tx.compute_txid();
-                Sent { seq, tx: Arc::new(tx), txid, purpose, fee }
+                take(Sent { seq, tx: Arc::new(tx), txid, purpose, fee });
             }))
-        })
+        });
+        taken.map(drop)
     }
 
     pub(crate) fn add_sent(
