@@ -46,7 +46,7 @@ Example:
   keyway --home car params publish mine.group
   keyway --home operator params publish --bits 2048 --every 144blocks
 
-JSON, a line for each: txid, vbytes, fee_sat, bits, digest, p, g.";
+JSON, an object for each: txid, vbytes, fee_sat, bits, digest, p, g.";
 
 pub const LIST: &str = "\
 Everybody's, from the blocks of the home's ledger; each is checked as `keyway params check` does.
