@@ -50,7 +50,16 @@ pub struct Mallory {
     coins: Mutex<Vec<(OutPoint, TxOut)>>,
 }
 
-/// A party's home; `change` changes the usual configuration.
+/// What a home of these words on that ledger begins with, as it is usually configured.
+pub fn new_party(name: &str, mnemonic: Mnemonic, unlock: Unlock, ledger: &Embedded) -> Result<NewParty> {
+    let enforce_exponent = ledger.enforces_exponent()?;
+    let path = ledger.folder().to_owned();
+    let config = Config::new(Chain::regtest(), LedgerConfig::Embedded { path, enforce_exponent });
+    let name = name.parse().map_err(|error| anyhow!("{error}"))?;
+    Ok(NewParty { name, config, mnemonic, birthday: birthday(ledger)?, unlock })
+}
+
+/// A home in `dir` of words drawn from the stream; `change` changes the usual configuration.
 pub fn party(
     dir: &Path,
     name: &str,
@@ -58,14 +67,10 @@ pub fn party(
     ledger: &Embedded,
     change: impl FnOnce(&mut Config),
 ) -> Result<Party> {
-    let enforce_exponent = ledger.enforces_exponent()?;
-    let path = ledger.folder().to_owned();
-    let mut config = Config::new(Chain::regtest(), LedgerConfig::Embedded { path, enforce_exponent });
-    change(&mut config);
     let mnemonic = Mnemonic::from_entropy(&stream.bytes::<16>())?;
-    let name = name.parse().map_err(|error| anyhow!("{error}"))?;
-    let new = NewParty { name, config, mnemonic, birthday: birthday(ledger)?, unlock: Unlock::Insecure };
-    Ok(Party::create(&dir.join(new.name.to_string()), new)?)
+    let mut new = new_party(name, mnemonic, Unlock::Insecure, ledger)?;
+    change(&mut new.config);
+    Ok(Party::create(&dir.join(name), new)?)
 }
 
 /// A script of nobody in the story.

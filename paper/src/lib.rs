@@ -17,6 +17,7 @@ mod errata;
 mod fleet;
 mod groups;
 mod home;
+mod keeping;
 mod literal;
 mod pairs;
 mod plot;
@@ -94,6 +95,8 @@ pub fn walk(options: Options, root: &Path, tell: &mut dyn FnMut(&str)) -> Result
     pairs::walk(options, &mut walk, tell)?;
     tell("each carrier and suite, on a ledger");
     carriers::walk(options, &mut walk)?;
+    tell("a home behind a passphrase, and lost");
+    keeping::walk(options, &mut walk)?;
     tell("the lock script");
     scripts::walk(options, &mut walk)?;
     tell("attacks");

@@ -42,6 +42,7 @@ fn every_algorithm_section_and_proposition_has_a_row_and_the_run_shows_what_the_
     assert!((1..=5).all(|number| has(Place::Algorithm(number))));
     assert!((1..=10).all(|number| has(Place::Proposition(number))));
     assert!((1..=14).all(|number| has(Place::Erratum(number))));
+    assert!((1..=4).all(|point| has(Place::Section(3, 2, point))));
     for section in 1..=4 {
         let of = |claim: &keyway_paper::Claim| matches!(claim.place, Place::Section(4, found, _) if found == section);
         assert!(walk.claims.iter().any(of), "4.{section}");
