@@ -245,7 +245,7 @@ fn add_claim(options: Options, walk: &mut Walk, drawn: &[Drawn]) {
     let shown = agree && (0.75..1.25).contains(&random) && (1.5..2.5).contains(&safe);
     let row = Row {
         claim: "a prime of n bits takes n draws (100 for 100 bits), and the algorithm's time is O(n)",
-        command: "./x test proposition_9_a_safe_prime_takes_about_so_many_draws",
+        command: "./x test proposition_10_a_safe_prime_takes_about_so_many_draws",
         result,
         time,
         verdict: Verdict::Fails(why).if_shown(shown),

@@ -133,7 +133,7 @@ impl Party {
         told
     }
 
-    /// The negotiation whose id begins so, or the latest with the peer of that name.
+    /// The negotiation whose id begins so.
     ///
     /// # Errors
     /// [`NodeError::UnknownNegotiation`], [`NodeError::Ambiguous`].

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn proposition_9_a_safe_prime_takes_about_so_many_draws() {
+    fn proposition_10_a_safe_prime_takes_about_so_many_draws() {
         // The paper's n draws for a prime of n bits are for any prime; safe ones are rarer.
         let (mut draws, runs) = (0, 60);
         for seed in 0..runs {
