@@ -38,7 +38,8 @@ pub use party::{
     AnswerView, Cancelled, Costs, Event, EvidenceError, EvidenceRequest, GroupSent, KnownToBeBroken, Marked,
     NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView, Opened, OwnView, Party,
     PreparedOffer, PublishedGroup, Quote, Raised, Scan, SealedMessage, Status, Study, StudySeen, StudySent,
-    Synced, Terms, TraceView, Unread, Waiting, Way, birthday, fresh_mnemonic, marked_groups, studies_between,
+    Synced, Terms, TraceView, Unread, UsedGroup, Waiting, Way, birthday, fresh_mnemonic, marked_groups,
+    studies_between,
 };
 pub use peers::Standing;
 pub use prepared::{MOST_PSBT_BYTES, PsbtRefused};

@@ -185,10 +185,10 @@ Example:
   keyway --home car trace charger --from 100
   keyway --home auditor trace car.card charger.card
 
-JSON: as_of_height, from_height, scanned, unreadable, negotiations (each: negotiation, initiator and responder (key,
-name), carrier, suite, suites_by_length, price_sat, message_bytes, in_envelope, locked_sat, timeout_height, offer and
-ended (txid, height, block, index, time, median_time), ending, why, superseded_by, own (role, state, suite,
-fingerprint, confirmed, revoked)).";
+JSON: as_of_height, from_height, scanned, unreadable, negotiations (each: negotiation, initiator and responder
+(key, name), carrier, suite, suites_by_length, price_sat, message_bytes, in_envelope, locked_sat,
+timeout_height, offer and ended (txid, height, block, index, time, median_time), ending, why, superseded_by, own
+(role, state, suite, group (digest, bits, published), fingerprint, confirmed, revoked)).";
 
 pub(super) const EVIDENCE: &str = "\
 Example:

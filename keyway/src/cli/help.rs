@@ -249,11 +249,12 @@ pub const SHOW: &str = "\
 Example:
   keyway --home car show charger
 
-JSON: id, role, peer, suite, carrier, answer_in, price_sat, state, depth, key_depth, confirmed, fingerprint,
-offer (txid, height, time, vbytes, fee_sat, commit, coins, bits, data_bytes, in_envelope, locked_sat,
-timeout_height), answer (txid, height, time, vbytes, fee_sat, commit, paid_back_sat, data_bytes, in_envelope),
-netted_sat, declined, waiting, rotation (height, time, bytes_left), as_of_height. A commit (vbytes, fee_sat) comes before what rides in an envelope. Times are
-seconds since 1970; what is not known is null.";
+JSON: id, role, peer, suite, group (digest, bits, published), carrier, answer_in, price_sat, state, depth,
+key_depth, confirmed, fingerprint, offer (txid, height, time, vbytes, fee_sat, commit, coins, bits, data_bytes,
+in_envelope, locked_sat, timeout_height), answer (txid, height, time, vbytes, fee_sat, commit, paid_back_sat,
+data_bytes, in_envelope), netted_sat, declined, waiting, rotation (height, time, bytes_left), as_of_height. A
+commit (vbytes, fee_sat) comes before what rides in an envelope. Times are seconds since 1970; what is not known
+is null.";
 
 pub const ROTATE: &str = "\
 The new key is agreed like the first one, in a payment, from fresh shares. When it is active the old one seals no more; it

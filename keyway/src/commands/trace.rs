@@ -16,8 +16,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::progress;
 use crate::render::evidence::PlacedJson;
+use crate::render::json::UsedGroupJson;
 use crate::render::layout::hanging;
-use crate::render::negotiation::{ends, short};
+use crate::render::negotiation::{ends, group, short};
 use crate::render::time::date_and_time;
 use crate::ui::Ui;
 
@@ -182,6 +183,7 @@ struct OwnJson {
     role: &'static str,
     state: &'static str,
     suite: &'static str,
+    group: Option<UsedGroupJson>,
     fingerprint: Option<String>,
     confirmed: bool,
     revoked: bool,
@@ -221,6 +223,7 @@ impl NegotiationJson {
                 role: side(own.role),
                 state: own.state.name(),
                 suite: own.suite.name(),
+                group: own.group.map(UsedGroupJson::from),
                 fingerprint: own.fingerprint.map(|it| it.to_string()),
                 confirmed: own.confirmed,
                 revoked: own.revoked,
@@ -312,5 +315,6 @@ fn known(own: &OwnView) -> String {
     let fingerprint = own.fingerprint.map_or_else(String::new, |it| format!(" · key {it}"));
     let confirmed = if own.confirmed { ", confirmed by the peer" } else { "" };
     let revoked = if own.revoked { " · the peer is revoked here" } else { "" };
-    format!("{} · {} · {}{confirmed}{fingerprint}{revoked}", side(own.role), own.suite, own.state)
+    let group = own.group.map_or_else(String::new, |it| format!(" in {}", group(it)));
+    format!("{} · {}{group} · {}{confirmed}{fingerprint}{revoked}", side(own.role), own.suite, own.state)
 }

@@ -1,9 +1,12 @@
 //! What `--json` gives: stable names, documented in each command's help.
 
 use bitcoin::Amount;
+use bitcoin::hex::DisplayHex;
 use keyway_carriers::script::Way;
 use keyway_chain::Height;
-use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, Quote};
+use keyway_node::{
+    AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, Quote, UsedGroup,
+};
 use keyway_protocol::card::Card;
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::Role;
@@ -230,6 +233,7 @@ pub struct NegotiationJson {
     role: &'static str,
     peer: String,
     suite: String,
+    group: Option<UsedGroupJson>,
     carrier: String,
     answer_in: &'static str,
     price_sat: u64,
@@ -245,6 +249,21 @@ pub struct NegotiationJson {
     waiting: Option<String>,
     rotation: Option<RotationJson>,
     as_of_height: u32,
+}
+
+/// A group that comes from outside.
+#[derive(Clone, Debug, Serialize)]
+pub struct UsedGroupJson {
+    digest: String,
+    bits: Option<u32>,
+    published: Option<String>,
+}
+
+impl From<UsedGroup> for UsedGroupJson {
+    fn from(used: UsedGroup) -> Self {
+        let UsedGroup { digest, bits, published } = used;
+        Self { digest: digest.to_lower_hex_string(), bits, published: published.map(|txid| txid.to_string()) }
+    }
 }
 
 /// When a key is replaced; what the configuration does not ask for is null.
@@ -269,6 +288,7 @@ impl NegotiationJson {
             role: role(view.role),
             peer: view.peer.clone(),
             suite: view.suite.to_string(),
+            group: view.group.map(UsedGroupJson::from),
             carrier: view.carrier.to_string(),
             answer_in: answer_in(view.carrier, view.form),
             price_sat: view.price.to_sat(),

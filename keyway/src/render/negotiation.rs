@@ -3,8 +3,11 @@
 use std::fmt::Display;
 
 use bitcoin::Amount;
+use bitcoin::hex::DisplayHex;
 use keyway_carriers::script::Way;
-use keyway_node::{AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, Waiting};
+use keyway_node::{
+    AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, UsedGroup, Waiting,
+};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::state::State;
@@ -145,6 +148,9 @@ pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> St
     lines.add("negotiation", &view.id.to_string());
     lines.add("between", &format!("{from} pays {to} {}", paint.bold(&sat(view.price))));
     lines.add("suite", &format!("{} · carrier {}", view.suite, view.carrier));
+    if let Some(used) = view.group {
+        lines.add("group", &group(used));
+    }
     lines.add("state", &standing(view));
     if let Some(why) = &view.declined {
         lines.add("why", why);
@@ -169,6 +175,14 @@ pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> St
         lines.add("netted", &format!("{} by {to}", sat(netted)));
     }
     lines.lines.join("\n")
+}
+
+/// A group that comes from outside.
+pub fn group(used: UsedGroup) -> String {
+    let digest: String = used.digest.to_lower_hex_string().chars().take(16).collect();
+    let bits = used.bits.map_or_else(String::new, |bits| format!(" of {} bits", grouped(bits)));
+    let published = used.published.map_or_else(String::new, |txid| format!(", published by {}", ends(txid)));
+    format!("{digest}{bits}{published}")
 }
 
 struct Lines {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
+use serde_json::json;
+
 use crate::fixtures::{COMPOSITE, MODP2048, SAFE2060, SMOOTH};
 use crate::stage::Stage;
 
@@ -26,6 +28,20 @@ fn accepting(suites: &str) -> Stage {
     stage
 }
 
+/// Both homes say in which group they agreed, in `show` and in `trace`.
+fn tell_the_group(stage: &Stage, expected: &serde_json::Value) {
+    for (home, peer) in [("car", "charger"), ("charger", "car")] {
+        let own =
+            |it: &serde_json::Value| it["negotiations"].as_array().unwrap().last().unwrap()["own"].clone();
+        assert_eq!(own(&stage.json(&format!("--home {home} trace")))["group"], *expected);
+        assert_eq!(stage.json(&format!("--home {home} show {peer}"))["group"], *expected);
+        let digest = &expected["digest"].as_str().unwrap()[..16];
+        for command in ["trace", &format!("show {peer}")] {
+            assert!(stage.ok(&format!("--home {home} {command}")).contains(digest), "{command}");
+        }
+    }
+}
+
 #[test]
 fn algorithm_2_and_4_by_hand_a_group_from_a_file_leads_to_one_key() {
     let stage = accepting("suites = [\"ffdh-custom\"]");
@@ -39,6 +55,8 @@ fn algorithm_2_and_4_by_hand_a_group_from_a_file_leads_to_one_key() {
     assert_eq!(keys("car")[0]["state"], "active");
     assert_eq!(keys("car")[0]["suite"], "ffdh-custom");
     assert_eq!(keys("car")[0]["fingerprint"], keys("charger")[0]["fingerprint"]);
+    let digest = stage.json("params check mine.group")["digest"].clone();
+    tell_the_group(&stage, &json!({"digest": digest, "bits": 2048, "published": null}));
     let sealed = stage.feed("--home car seal charger", b"start").ok();
     assert_eq!(stage.feed("--home charger open", sealed.as_bytes()).ok(), "start");
 }
@@ -72,6 +90,7 @@ fn algorithm_1_and_3_by_hand_a_published_group_is_found_named_and_used() {
         (&"active".into(), &"ffdh-published".into())
     );
     assert_eq!(keys("car")[0]["fingerprint"], keys("charger")[0]["fingerprint"]);
+    tell_the_group(&stage, &json!({"digest": published["digest"], "bits": 2060, "published": txid}));
     assert!(stage.run(&format!("{offer} --published 00000000")).explained(1).contains("no published group"));
     assert!(stage.run("--home car params check 0000000000").explained(1).contains("is no published group"));
 }

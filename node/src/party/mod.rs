@@ -50,7 +50,7 @@ pub use session::{Opened, SealedMessage};
 pub use study::{KnownToBeBroken, Study, StudySeen, StudySent, studies_between};
 pub use sync::{Event, Synced};
 pub use trace::{OwnView, Scan, TraceView};
-pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status};
+pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status, UsedGroup};
 pub use waiting::Waiting;
 
 use crate::config::{Accepts, Config};

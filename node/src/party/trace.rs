@@ -15,7 +15,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{ANSWER_WINDOW, State};
 use keyway_protocol::suite::Suite;
 
-use super::Party;
+use super::{Party, UsedGroup};
 use crate::error::NodeError;
 use crate::history;
 
@@ -40,6 +40,8 @@ pub struct OwnView {
     pub state: State,
     /// The suite, also where the messages are sealed.
     pub suite: Suite,
+    /// The group that its offer brings or names.
+    pub group: Option<UsedGroup>,
     /// What may be shown of the key.
     pub fingerprint: Option<Fingerprint>,
     /// Whether the peer has shown that it has the key.
@@ -75,6 +77,7 @@ impl Party {
                     role: view.role,
                     state: view.state,
                     suite: view.suite,
+                    group: view.group,
                     fingerprint: view.fingerprint,
                     confirmed: view.confirmed,
                     revoked: self.has_revoked(&traced),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use bitcoin::{Amount, Transaction, Txid};
 use keyway_carriers::script::{self, Way, data, envelope};
 use keyway_chain::{BlockRef, Depth};
-use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::message::{AnswerForm, Brought, Carrier, Offer};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Position, State};
-use keyway_protocol::suite::Suite;
+use keyway_protocol::suite::{Numbers, Published, Suite};
 
 use super::{NextRotation, Party, Waiting, total};
 use crate::carried::Carriage;
@@ -71,6 +71,8 @@ pub struct NegotiationView {
     pub peer: String,
     /// Its key agreement.
     pub suite: Suite,
+    /// The group that its offer brings or names.
+    pub group: Option<UsedGroup>,
     /// How its messages ride.
     pub carrier: Carrier,
     /// Where its answer rides.
@@ -97,6 +99,23 @@ pub struct NegotiationView {
     pub waiting: Option<Waiting>,
     /// When its key is replaced, if it is in use, this party began it, and the configuration says so.
     pub rotation: Option<NextRotation>,
+}
+
+/// A group that comes from outside (PROTOCOL.md 6.1.1, 6.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedGroup {
+    /// What its numbers are told from others by.
+    pub digest: [u8; 32],
+    /// Bits of its modulus; unknown while the chain lacks what was published.
+    pub bits: Option<u32>,
+    /// The transaction that published it; none if the offer itself brings it.
+    pub published: Option<Txid>,
+}
+
+impl UsedGroup {
+    fn of(numbers: &Numbers, published: Option<Txid>) -> Self {
+        Self { digest: numbers.digest(), bits: Some(numbers.bits()), published }
+    }
 }
 
 /// The party at a glance.
@@ -179,6 +198,7 @@ impl Party {
             role: record.role,
             peer: self.peer_name(record),
             suite: record.suite,
+            group: self.used_group(record, reading),
             carrier: record.carrier,
             form: record.form,
             price: record.price,
@@ -192,6 +212,21 @@ impl Party {
             declined: reading.declined.as_ref().map(ToString::to_string),
             waiting: self.waits_for(record, reading, state),
             rotation: self.rotation_of(record, reading, state),
+        }
+    }
+
+    fn used_group(&self, record: &Record, reading: &Reading) -> Option<UsedGroup> {
+        let message = reading.offer.as_ref().and_then(|offer| offer.message.as_deref());
+        match (message.map(Offer::group), &record.group) {
+            (Some(Brought::Numbers(numbers)), _) => Some(UsedGroup::of(numbers, None)),
+            (Some(&Brought::Published(Published { txid, digest })), _) => {
+                let mined = self.history.mined(&txid).and_then(|mined| self.reader().group_in(mined));
+                let bits = mined.map(|(_, numbers)| numbers.bits());
+                Some(UsedGroup { digest, bits, published: Some(txid) })
+            }
+            // One's own sealed offer, whose secret is erased.
+            (_, Some(chosen)) => Some(UsedGroup::of(&chosen.numbers, chosen.published)),
+            _ => None,
         }
     }
 
