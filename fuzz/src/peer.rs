@@ -94,7 +94,7 @@ impl Bytes<'_> {
 struct Case {
     party: Option<Party>,
     ledger: Hearsay,
-    charger: Seed,
+    charger: &'static Seed,
     charger_card: Card,
     /// What the party handed over, as far as it was looked at.
     seen: usize,
@@ -127,9 +127,13 @@ fn open() -> Party {
     Party::open_from(home(), &Unlock::Insecure, &outside()).expect("a home that no other program touched")
 }
 
-fn charger_seed() -> Seed {
-    static SEED: LazyLock<bip39::Mnemonic> = LazyLock::new(|| CHARGER.parse().expect("words"));
-    Seed::derive(&SEED, &Chain::regtest()).expect("a mnemonic gives a seed")
+/// Derived once: 2,048 rounds of hashing are as much work as several actions.
+fn charger_seed() -> &'static Seed {
+    static SEED: LazyLock<Seed> = LazyLock::new(|| {
+        let mnemonic: bip39::Mnemonic = CHARGER.parse().expect("words");
+        Seed::derive(&mnemonic, &Chain::regtest()).expect("a mnemonic gives a seed")
+    });
+    &SEED
 }
 
 /// The places of the blocks that a party has followed.
