@@ -112,6 +112,7 @@ impl Story {
             offer: entry(&offer, OFFERED, &blocks[0], 2, commit.as_ref()),
             coin: COIN,
             answer: Some(entry(&answer, ANSWERED, &blocks[1], 1, None)),
+            spendings: Vec::new(),
             disclosures: Disclosures::default(),
             headers,
             chain: chain.clone(),

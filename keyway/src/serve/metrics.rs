@@ -132,6 +132,8 @@ pub fn name(event: &Event) -> &'static str {
         Event::Split(_) => "split",
         Event::RefundSent { .. } => "refund-sent",
         Event::EnvelopeReturned { .. } => "envelope-returned",
+        Event::CoinMoved { .. } => "coin-moved",
+        Event::RevocationSent { .. } => "revocation-sent",
         Event::FeeRaised { .. } => "fee-raised",
         Event::CardRenewed => "card-renewed",
         Event::Rotating { .. } => "rotating",

@@ -46,7 +46,8 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
         State::Offered => !honest_peer || cannot_be_mined(world, view) || world.was_refused(view.id),
         // A copy that did not make the answer never had its secret.
         State::Lost => copied,
-        State::Answered | State::Provisional => false,
+        // Nobody here makes liveness coins.
+        State::Answered | State::Provisional | State::Revoked => false,
     };
     Law::TheTable.holds(lasts, || format!("{} still has {view:?}", home.name()))
 }

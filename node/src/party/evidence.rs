@@ -2,11 +2,12 @@
 
 use bitcoin::{Transaction, Txid};
 use keyway_carriers::script;
+use keyway_carriers::script::liveness::lineage::{Coin, Lineage, Step, What};
 use keyway_chain::{BlockRef, Depth, Height};
 use keyway_evidence::merkle::Branch;
 use keyway_evidence::{
-    Contents, Disclosures, Entry, Evidence, Headers, LEAD, MOST_DEPTH, MOST_SESSIONS, SessionWord, Shown,
-    Word,
+    Contents, Disclosures, Entry, Evidence, Headers, LEAD, MOST_DEPTH, MOST_HEADERS, MOST_SESSIONS,
+    MOST_SPENDINGS, SessionWord, Shown, Spending, Word,
 };
 use keyway_ledger::Ledger;
 use keyway_protocol::card::Card;
@@ -117,6 +118,39 @@ impl EvidenceError {
     }
 }
 
+/// A spending of a liveness coin.
+struct SpentCoin<'a> {
+    coin: Coin,
+    /// Whether the file shows how the coin came to be.
+    known: bool,
+    by: &'a Mined,
+    /// What it names afterwards, if it was moved.
+    names: Option<NegotiationId>,
+}
+
+/// From where the coin came to name a negotiation: what was spent, whether it is known how that came to be, and by what.
+fn way_of(lineage: &Lineage, id: &NegotiationId) -> Vec<(Coin, bool, Step)> {
+    let mut at: Option<Coin> = None;
+    let mut way = Vec::new();
+    for step in lineage.steps() {
+        match &step.what {
+            What::Created(coin) if coin.names.negotiation == *id => at = Some(*coin),
+            What::Moved { from, to } if at == Some(*from) => {
+                way.push((*from, true, step.clone()));
+                at = Some(*to);
+            }
+            // Of several coins the first that came.
+            What::Moved { from, to } if at.is_none() && to.names.negotiation == *id => {
+                way.push((*from, false, step.clone()));
+                at = Some(*to);
+            }
+            What::Revoked { coin, .. } if at == Some(*coin) => way.push((*coin, true, step.clone())),
+            _ => {}
+        }
+    }
+    way
+}
+
 /// A negotiation whose offer is mined, and what reading it gave.
 struct Case<'a> {
     record: &'a Record,
@@ -139,7 +173,8 @@ impl Party {
     ) -> Result<Evidence, NodeError> {
         self.certain()?;
         let case = self.case(id)?;
-        let headers = self.headers(ledger, &case, request)?;
+        let spent = self.spent_coins(&case, request)?;
+        let headers = self.headers(ledger, &case, &spent, request)?;
         let coin = self.reader().input0_amount(case.offer).ok_or(EvidenceError::Unfit(short(&id)))?;
         let disclosures = self.disclosures(&case, request)?;
         let (own, peer) = (self.card.signed_permanent(), case.peer.signed_permanent());
@@ -149,9 +184,11 @@ impl Party {
         };
         let offer = self.entry(ledger, &case, case.offer)?;
         let answer = case.answer.map(|answer| self.entry(ledger, &case, answer)).transpose()?;
+        let spendings =
+            spent.iter().map(|spent| self.shown_spending(ledger, &case, spent)).collect::<Result<_, _>>()?;
         let chain = self.config.chain.clone();
         let mut evidence =
-            Evidence { chain, initiator, responder, offer, coin, answer, disclosures, headers };
+            Evidence { chain, initiator, responder, offer, coin, answer, spendings, disclosures, headers };
         if let Some(other) = &request.join {
             join(&mut evidence, other.clone(), &id)?;
         }
@@ -177,10 +214,12 @@ impl Party {
         &self,
         ledger: &dyn Ledger,
         case: &Case<'_>,
+        spent: &[SpentCoin<'_>],
         request: &EvidenceRequest,
     ) -> Result<Headers, NodeError> {
-        let pivot = case.answer.unwrap_or(case.offer).at.height;
-        let wants = request.depth.unwrap_or(self.config.policy.key_depth);
+        let last = case.answer.unwrap_or(case.offer);
+        let pivot = spent.last().map_or(last, |spent| spent.by).at.height;
+        let wants = self.depth_of(request);
         if wants > Depth::new(MOST_DEPTH) {
             return Err(EvidenceError::TooDeep(wants).into());
         }
@@ -204,7 +243,10 @@ impl Party {
             headers.block(mined.at.height).map(|block| block.hash) == self.history.hash_at(mined.at.height)
         };
         let in_best = ledger.block_at(last)?.map(|block| block.hash) == self.history.hash_at(last);
-        let same = in_best && is_followed(case.offer) && case.answer.is_none_or(is_followed);
+        let same = in_best
+            && is_followed(case.offer)
+            && case.answer.is_none_or(is_followed)
+            && spent.iter().all(|spent| is_followed(spent.by));
         if same { Ok(headers) } else { Err(EvidenceError::Moved.into()) }
     }
 
@@ -213,15 +255,60 @@ impl Party {
         Ok(block.at)
     }
 
+    fn depth_of(&self, request: &EvidenceRequest) -> Depth {
+        request.depth.unwrap_or(self.config.policy.key_depth)
+    }
+
+    /// What became of the liveness coin that the negotiation began with, or that was moved to it: as far as that is as deep as
+    /// asked for, and a file has room for the headers.
+    fn spent_coins(
+        &self,
+        case: &Case<'_>,
+        request: &EvidenceRequest,
+    ) -> Result<Vec<SpentCoin<'_>>, NodeError> {
+        let readings = self.readings_with(case.record.peer)?;
+        let lineage = self.lineages(&readings).remove(&case.record.peer).unwrap_or_default();
+        let (wants, tip) = (self.depth_of(request), self.history.tip());
+        let most = u32::try_from(MOST_HEADERS).unwrap_or(u32::MAX);
+        let room = case.offer.at.height.minus(LEAD).plus(most).minus(wants.to_u32());
+        let fits = |spent: &SpentCoin<'_>| {
+            spent.by.at.height.depth_under(tip) >= wants && spent.by.at.height <= room
+        };
+        let steps = way_of(&lineage, &case.record.id).into_iter();
+        let spent = steps.filter_map(|(coin, known, step)| {
+            let names = match &step.what {
+                What::Moved { to, .. } => Some(to.names.negotiation),
+                _ => None,
+            };
+            Some(SpentCoin { coin, known, by: self.history.mined(&step.txid)?, names })
+        });
+        Ok(spent.take_while(fits).take(MOST_SPENDINGS).collect())
+    }
+
+    fn shown_spending(
+        &self,
+        ledger: &dyn Ledger,
+        case: &Case<'_>,
+        spent: &SpentCoin<'_>,
+    ) -> Result<Spending, NodeError> {
+        let way = (spent.by.at.height, self.branch(ledger, case, spent.by)?);
+        Ok(Spending::new(way, &spent.by.tx, (&spent.coin, spent.known), spent.names))
+    }
+
     /// A transaction with its way to its block's header.
     fn entry(&self, ledger: &dyn Ledger, case: &Case<'_>, mined: &Mined) -> Result<Entry, NodeError> {
+        let branch = self.branch(ledger, case, mined)?;
+        Ok(Entry::new(mined.at.height, branch, &mined.tx, self.commit_of(&mined.tx)))
+    }
+
+    fn branch(&self, ledger: &dyn Ledger, case: &Case<'_>, mined: &Mined) -> Result<Branch, NodeError> {
         let block = self.followed(mined.at.height)?;
         let txids = ledger.txids(&block.hash)?.ok_or(EvidenceError::Moved)?;
         let index =
             usize::try_from(mined.at.index).ok().filter(|index| txids.get(*index) == Some(&mined.txid));
         let branch = index.and_then(|index| Branch::of(&txids, index)).ok_or(EvidenceError::Moved)?;
         branch.root(mined.txid).map_err(|_| EvidenceError::Unfit(short(&case.record.id)))?;
-        Ok(Entry::new(mined.at.height, branch, &mined.tx, self.commit_of(&mined.tx)))
+        Ok(branch)
     }
 
     /// The transaction that made the coin of an envelope, where this home has it.

@@ -28,6 +28,7 @@ mod groups;
 mod hearsay;
 mod home;
 mod introduced;
+mod liveness;
 mod locked;
 mod negotiation;
 mod operator;
