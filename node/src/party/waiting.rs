@@ -105,7 +105,7 @@ impl fmt::Display for Waiting {
                 write!(f, "the answer has depth {has}, and its key is used at {wants}")
             }
             Self::Revocation { has, wants } => {
-                write!(f, "its revocation has depth {has}, and ends it at {wants}")
+                write!(f, "its revocation has depth {has} of {wants}")
             }
             Self::PolicyAnswersNobody => f.write_str("not answered: policy.answer is false"),
             Self::PolicyPrice(least) => write!(

@@ -230,7 +230,7 @@ fn either_side_revokes_and_both_stop_at_the_depth_of_their_policy() {
         world.mine_and_sync(1);
         assert_eq!([world.both(first), world.both(second)], [[State::Superseded; 2], [State::Active; 2]]);
         let waiting = world.view(&world.charger, second).waiting.unwrap().to_string();
-        assert_eq!(waiting, "its revocation has depth 1, and ends it at 2");
+        assert_eq!(waiting, "its revocation has depth 1 of 2");
         world.mine_and_sync(1);
         assert_eq!([world.both(first), world.both(second)], [[State::Revoked; 2]; 2]);
         for (party, own) in [(&world.car, by_car), (&world.charger, !by_car)] {
