@@ -593,6 +593,15 @@ def check_evidence(case):
             case.compare(**{part: None})
         else:
             case[part].compare(**placed._asdict())
+    if said.coin is None:
+        case.compare(liveness=None)
+    else:
+        case["liveness"].compare(outpoint=said.coin.outpoint, amount=said.coin.amount)
+    if len(case["spendings"]) != len(said.spendings):
+        raise Different(f"{len(said.spendings)} spendings")
+    for spending, seen in zip(case["spendings"], said.spendings):
+        spending["at"].compare(**seen.at._asdict())
+        spending.compare(**{"by": seen.by, "from": seen.origin, "to": seen.to, "revokes": seen.revokes})
     case.compare(
         negotiation_id=said.id, initiator=said.names[0], responder=said.names[1], price=said.seen.price,
         carrier=said.seen.carrier, offer_commit=said.commit, transcript=said.transcript, tag_proven=int(said.tag),

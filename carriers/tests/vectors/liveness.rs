@@ -1,8 +1,7 @@
 //! `vectors/liveness.json`: scripts of liveness coins, who spends one, and what becomes of a pair's (PROTOCOL.md 9.4).
 
 use bitcoin::consensus::encode::{serialize, serialize_hex};
-use bitcoin::sighash::SighashCache;
-use bitcoin::{Amount, EcdsaSighashType, OutPoint, Sequence, Transaction, TxOut, Witness, bech32, ecdsa};
+use bitcoin::{Amount, OutPoint, Sequence, Transaction, TxOut, Witness, bech32};
 use keyway_carriers::script::liveness::lineage::{Epoch, Lineage, Mined, Step, What};
 use keyway_carriers::script::liveness::{self, Liveness};
 use keyway_chain::{Chain, Height};
@@ -12,7 +11,7 @@ use keyway_protocol::state::Position;
 
 use crate::file;
 use crate::json::{Json, hex, object};
-use crate::party::{coin, transaction};
+use crate::party::{Party, coin, transaction};
 
 const CAR: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
 const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above";
@@ -66,13 +65,11 @@ fn spendings() -> Vec<Json> {
     let names = named(2, &chain);
     let amount = liveness::amount(&chain);
     let by = |words: &str, dummy: &[u8]| {
-        let secret = identity(words, &chain);
+        let party = Party::new("somebody", words, &chain, 1);
         let mut tx = transaction(&[(coin(9), PLAIN)], vec![pay(&chain)]);
-        let script = names.script();
-        let all = EcdsaSighashType::All;
-        let digest = SighashCache::new(&tx).p2wsh_signature_hash(0, &script, amount, all).unwrap();
-        let signature: ecdsa::Signature = secret.sign_input(digest);
-        tx.input[0].witness = Witness::from_slice(&[dummy, &signature.to_vec(), script.as_bytes()]);
+        let signed = party.open(&tx, 0, &names, amount);
+        let elements: Vec<&[u8]> = std::iter::once(dummy).chain(signed.iter().skip(1)).collect();
+        tx.input[0].witness = Witness::from_slice(&elements);
         tx
     };
     let case = |id: &str, comment: &str, tx: Transaction, amount: Amount| {

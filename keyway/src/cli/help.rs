@@ -272,7 +272,8 @@ Where policy.liveness of the responder says so, an answer puts a coin aside that
 unspent, the pair's keys live; rotation moves it on. This command spends it, in one transaction, which costs a little of the
 coin or of the wallet. When that is as deep as policy.key_depth says, no key that was agreed before seals or opens any more, on
 either side, and whoever reads the chain knows it: `keyway trace` shows it, `keyway evidence export` proves it. What is
-negotiated afterwards is untouched. A pair without such a coin has `keyway peer revoke`, which this home alone heeds.
+negotiated afterwards is untouched; who wants no new key either uses `keyway peer revoke` too, which this home alone heeds, and
+which is all that a pair without a coin has.
 
 Where the ledger keeps another transaction that spends the coin, this one waits, and is sent again; if the coin was moved
 before, the moved one is spent. It cannot be taken back.

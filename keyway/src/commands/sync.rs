@@ -127,6 +127,13 @@ impl Teller {
             Event::CoinMoved { id, txid } => {
                 format!("{}  the liveness coin moves to this key in {}", short(id), ends(txid))
             }
+            Event::RevocationSeen { id, txid } => format!(
+                "{}  the liveness coin with {} was spent in {}: its keys end at depth {}",
+                short(id),
+                self.peer(id),
+                ends(txid),
+                self.view(id).map_or_else(String::new, |view| view.key_depth.to_string())
+            ),
             Event::RevocationSent { id, txid } => {
                 format!("{}  the liveness coin had moved: it is spent to revoke, in {}", short(id), ends(txid))
             }
@@ -199,6 +206,9 @@ impl Teller {
             }
             Event::CoinMoved { id, txid } => {
                 EventJson { txid: Some(txid.to_string()), ..of("coin-moved", id) }
+            }
+            Event::RevocationSeen { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("revocation-seen", id) }
             }
             Event::RevocationSent { id, txid } => {
                 EventJson { txid: Some(txid.to_string()), ..of("revocation-sent", id) }

@@ -133,6 +133,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::RefundSent { .. } => "refund-sent",
         Event::EnvelopeReturned { .. } => "envelope-returned",
         Event::CoinMoved { .. } => "coin-moved",
+        Event::RevocationSeen { .. } => "revocation-seen",
         Event::RevocationSent { .. } => "revocation-sent",
         Event::FeeRaised { .. } => "fee-raised",
         Event::CardRenewed => "card-renewed",

@@ -7,7 +7,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Tx
 use keyway_carriers::script::liveness::lineage::{Coin, Lineage, Step, What};
 use keyway_carriers::script::liveness::{Liveness, output_weight, spending_weight};
 use keyway_carriers::value::p2wpkh_weight;
-use keyway_chain::Depth;
+use keyway_chain::{Depth, Height};
 use keyway_ledger::{BroadcastError, Ledger};
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::negotiation::{NegotiationId, Role};
@@ -195,6 +195,25 @@ impl Party {
         }
     }
 
+    /// Whether a revocation of the pair's keys is mined, or on its way: then nobody asked for another key.
+    pub(super) fn is_ending(&self, record: &Record, readings: &Readings) -> bool {
+        let reading = readings.iter().find(|(id, _)| *id == record.id).map(|(_, reading)| reading);
+        let lineages = self.lineages(readings);
+        let life = reading.and_then(|reading| self.coin_view(lineages.get(&record.peer), reading));
+        life.is_some_and(|view| matches!(view.life, Life::Ending(_) | Life::Spent { .. }))
+    }
+
+    /// Tells of the revocations in the blocks above `before`.
+    pub(super) fn tell_revocations(&self, before: Height, readings: &Readings, events: &mut Vec<Event>) {
+        for lineage in self.lineages(readings).into_values() {
+            for step in lineage.steps().iter().filter(|step| step.at.height > before) {
+                if let What::Revoked { coin, .. } = &step.what {
+                    events.push(Event::RevocationSeen { id: coin.names.negotiation, txid: step.txid });
+                }
+            }
+        }
+    }
+
     /// Moves the coins of pairs whose newest epoch is deep enough, if this home does such things and it is its turn.
     pub(super) fn move_coins(
         &mut self,
@@ -212,6 +231,9 @@ impl Party {
         let newest = self.newest_epochs(readings);
         for (peer, lineage) in lineages {
             let Some((names, at, answer)) = newest.get(&peer).copied() else { continue };
+            if !self.peer_by_key(peer).is_some_and(|card| self.standing(card).deals()) {
+                continue;
+            }
             // What names a later epoch, one not active yet, is not moved back.
             for coin in lineage.live().iter().filter(|coin| coin.answered() < at) {
                 if self.history.unmined_spender(&coin.outpoint).is_some()

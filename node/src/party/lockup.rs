@@ -333,7 +333,11 @@ impl Party {
         if fee < sent.fee.checked_add(relay).unwrap_or(Amount::MAX) {
             return Ok(None);
         }
-        locked.collect(&self.identity, &beside, fee).map(Some)
+        match locked.collect(&self.identity, &beside, fee) {
+            // A liveness coin beside leaves no more for miners.
+            Err(NodeError::TooLittle { .. }) => Ok(None),
+            collected => collected.map(Some),
+        }
     }
 
     fn replace_answer(

@@ -67,7 +67,7 @@ impl Party {
             .into_iter()
             .filter(|(_, state)| state.seals())
             .filter_map(|(id, _)| self.records.get(&id).cloned())
-            .filter(|record| self.is_due(record, readings))
+            .filter(|record| self.is_due(record, readings) && !self.is_ending(record, readings))
             .collect();
         for record in due {
             let outcome = self.make_offer(ledger, &self.same_terms(&record));

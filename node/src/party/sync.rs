@@ -74,6 +74,13 @@ pub enum Event {
         /// The transaction that moves it.
         txid: Txid,
     },
+    /// A pair's liveness coin was spent, in a block that joined: its keys end at the policy's depth.
+    RevocationSeen {
+        /// The negotiation that the coin named.
+        id: NegotiationId,
+        /// The transaction that spent it.
+        txid: Txid,
+    },
     /// A liveness coin was moved before this party's revocation was mined: the moved one is being spent.
     RevocationSent {
         /// The negotiation that it names.
@@ -204,6 +211,9 @@ impl Party {
         self.rotate_due(ledger, &readings, &mut synced.events)?;
         if synced.events.len() > events {
             readings = self.readings()?;
+        }
+        if synced.connected > 0 {
+            self.tell_revocations(before, &readings, &mut synced.events);
         }
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;

@@ -14,6 +14,7 @@ use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 
+use crate::locked::mine_empty;
 use crate::restored::{Knows, Lost, assert_same};
 use crate::world::*;
 
@@ -227,7 +228,10 @@ fn either_side_revokes_and_both_stop_at_the_depth_of_their_policy() {
         for party in [&world.car, &world.charger] {
             assert_eq!(world.coin(party, second).life, Life::Ending(txid), "seen unmined");
         }
-        world.mine_and_sync(1);
+        world.mine(1);
+        let (car, charger) = world.sync();
+        let seen = Event::RevocationSeen { id: second, txid };
+        assert!(car.events.contains(&seen) && charger.events.contains(&seen), "{car:?} {charger:?}");
         assert_eq!([world.both(first), world.both(second)], [[State::Superseded; 2], [State::Active; 2]]);
         let waiting = world.view(&world.charger, second).waiting.unwrap().to_string();
         assert_eq!(waiting, "its revocation has depth 1 of 2");
@@ -405,6 +409,45 @@ fn a_move_whose_answer_left_the_chain_is_not_sent_before_it_is_back() {
     (0..12).for_each(|_| world.mine_and_sync(1));
     assert_eq!(world.both(second), [State::Active; 2]);
     assert_eq!(world.coin(&world.charger, second).names, second);
+}
+
+#[test]
+fn a_key_whose_revocation_is_coming_is_not_rotated_by_itself() {
+    /// Negotiations six blocks above the answer, when the car's key is due.
+    fn when_due(revokes: bool) -> usize {
+        let mut world = World::living(false, true);
+        let path = world.car.dir().join(CONFIG_FILE);
+        let text = std::fs::read_to_string(&path).unwrap().replace("after_blocks = 0", "after_blocks = 6");
+        std::fs::write(&path, text.replace("key_depth = 2", "key_depth = 4")).unwrap();
+        world.restart_car();
+        let id = world.offer().id;
+        (0..5).for_each(|_| world.mine_and_sync(1));
+        assert_eq!(world.state(&world.car, id), State::Active);
+        if revokes {
+            sent(world.charger.revoke(&world.ledger, id));
+        }
+        (0..3).for_each(|_| world.mine_and_sync(1));
+        assert_eq!(world.state(&world.car, id), State::Active);
+        world.car.negotiations().unwrap().len()
+    }
+    assert_eq!([when_due(false), when_due(true)], [2, 1]);
+}
+
+#[test]
+fn the_fee_of_an_answer_rises_near_the_timeout_only_as_far_as_its_coin_leaves_room() {
+    let mut world = World::living(false, true);
+    let small =
+        OfferRequest { price: Amount::from_sat(3_000), suite: Suite::X25519, ..over(Carrier::Dynamic) };
+    let id = world.car.offer(&world.ledger, &small).unwrap().id;
+    world.mine_and_sync(1);
+    assert_eq!(world.state(&world.charger, id), State::Answered);
+    for _ in 0..13 {
+        mine_empty(&mut world, 10);
+        world.sync();
+    }
+    world.mine_and_sync(2);
+    assert_eq!(world.both(id), [State::Active; 2]);
+    assert_eq!(world.coin(&world.car, id).amount, FLOOR);
 }
 
 #[test]
