@@ -2,12 +2,11 @@
 
 use bitcoin::{Transaction, Txid};
 use keyway_carriers::script;
-use keyway_carriers::script::liveness::lineage::{Coin, Lineage, Step, What};
 use keyway_chain::{BlockRef, Depth, Height};
 use keyway_evidence::merkle::Branch;
 use keyway_evidence::{
-    Contents, Disclosures, Entry, Evidence, Headers, LEAD, MOST_DEPTH, MOST_HEADERS, MOST_SESSIONS,
-    MOST_SPENDINGS, SessionWord, Shown, Spending, Word,
+    Contents, Disclosures, Entry, Evidence, Headers, LEAD, MOST_DEPTH, MOST_SESSIONS, SessionWord, Shown,
+    Spending, Word,
 };
 use keyway_ledger::Ledger;
 use keyway_protocol::card::Card;
@@ -18,6 +17,7 @@ use keyway_protocol::ratchet::BestChain;
 use thiserror::Error;
 
 use super::Party;
+use super::liveness::SpentCoin;
 use super::session::short;
 use crate::error::{Kind, NodeError};
 use crate::history::Mined;
@@ -118,39 +118,6 @@ impl EvidenceError {
     }
 }
 
-/// A spending of a liveness coin.
-struct SpentCoin<'a> {
-    coin: Coin,
-    /// Whether the file shows how the coin came to be.
-    known: bool,
-    by: &'a Mined,
-    /// What it names afterwards, if it was moved.
-    names: Option<NegotiationId>,
-}
-
-/// From where the coin came to name a negotiation: what was spent, whether it is known how that came to be, and by what.
-fn way_of(lineage: &Lineage, id: &NegotiationId) -> Vec<(Coin, bool, Step)> {
-    let mut at: Option<Coin> = None;
-    let mut way = Vec::new();
-    for step in lineage.steps() {
-        match &step.what {
-            What::Created(coin) if coin.names.negotiation == *id => at = Some(*coin),
-            What::Moved { from, to } if at == Some(*from) => {
-                way.push((*from, true, step.clone()));
-                at = Some(*to);
-            }
-            // Of several coins the first that came.
-            What::Moved { from, to } if at.is_none() && to.names.negotiation == *id => {
-                way.push((*from, false, step.clone()));
-                at = Some(*to);
-            }
-            What::Revoked { coin, .. } if at == Some(*coin) => way.push((*coin, true, step.clone())),
-            _ => {}
-        }
-    }
-    way
-}
-
 /// A negotiation whose offer is mined, and what reading it gave.
 struct Case<'a> {
     record: &'a Record,
@@ -173,7 +140,7 @@ impl Party {
     ) -> Result<Evidence, NodeError> {
         self.certain()?;
         let case = self.case(id)?;
-        let spent = self.spent_coins(&case, request)?;
+        let spent = self.spent_coins(case.record, case.offer.at.height, self.depth_of(request))?;
         let headers = self.headers(ledger, &case, &spent, request)?;
         let coin = self.reader().input0_amount(case.offer).ok_or(EvidenceError::Unfit(short(&id)))?;
         let disclosures = self.disclosures(&case, request)?;
@@ -257,32 +224,6 @@ impl Party {
 
     fn depth_of(&self, request: &EvidenceRequest) -> Depth {
         request.depth.unwrap_or(self.config.policy.key_depth)
-    }
-
-    /// What became of the liveness coin that the negotiation began with, or that was moved to it: as far as that is as deep as
-    /// asked for, and a file has room for the headers.
-    fn spent_coins(
-        &self,
-        case: &Case<'_>,
-        request: &EvidenceRequest,
-    ) -> Result<Vec<SpentCoin<'_>>, NodeError> {
-        let readings = self.readings_with(case.record.peer)?;
-        let lineage = self.lineages(&readings).remove(&case.record.peer).unwrap_or_default();
-        let (wants, tip) = (self.depth_of(request), self.history.tip());
-        let most = u32::try_from(MOST_HEADERS).unwrap_or(u32::MAX);
-        let room = case.offer.at.height.minus(LEAD).plus(most).minus(wants.to_u32());
-        let fits = |spent: &SpentCoin<'_>| {
-            spent.by.at.height.depth_under(tip) >= wants && spent.by.at.height <= room
-        };
-        let steps = way_of(&lineage, &case.record.id).into_iter();
-        let spent = steps.filter_map(|(coin, known, step)| {
-            let names = match &step.what {
-                What::Moved { to, .. } => Some(to.names.negotiation),
-                _ => None,
-            };
-            Some(SpentCoin { coin, known, by: self.history.mined(&step.txid)?, names })
-        });
-        Ok(spent.take_while(fits).take(MOST_SPENDINGS).collect())
     }
 
     fn shown_spending(

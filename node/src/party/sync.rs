@@ -355,15 +355,17 @@ impl Party {
     fn watch_tx(&self, watch: &mut Watch, tx: &Transaction, txid: Txid) -> bool {
         let (own_key, own_script) = (self.key().to_bytes(), self.key().script());
         let own = tx.input.first().and_then(|input| input.witness.nth(1)) == Some(&own_key[..]);
+        // An answer's liveness coin, and what a move makes of it, can be spent in the block that brings them.
+        let may_create = tx.input.iter().any(|input| watch.has_outpoint(&input.previous_output));
         let mut news = false;
         for (vout, output) in (0u32..).zip(&tx.output) {
             let to_us = output.script_pubkey == own_script;
             let outpoint = OutPoint::new(txid, vout);
             // What a peer locked may go back to it: its spending is news for this party too.
+            // What a peer locked may go back to it: its spending is news for this party too.
             let may_be = lock::may_be(&output.script_pubkey);
             if (own || to_us || may_be) && self.history.spender(&outpoint).is_none() {
-                // A liveness coin can be spent in the block that brings it.
-                news |= watch.add_outpoint(outpoint) && (own || may_be) && !to_us;
+                news |= watch.add_outpoint(outpoint) && (own || (may_be && may_create)) && !to_us;
             }
         }
         news

@@ -220,15 +220,16 @@ impl Scan {
     }
 
     /// Hears of what spends their coins, and outputs that may be locks or liveness coins. Whether there are such that it did
-    /// not hear of.
+    /// not hear of, and that may be spent in the same block.
     fn heed(&mut self, hits: &[Hit]) -> bool {
         let mut news = false;
         for hit in hits {
+            let spends = hit.tx.input.iter().any(|input| self.watch.has_outpoint(&input.previous_output));
             for (vout, output) in (0..).zip(&hit.tx.output) {
                 let script = &output.script_pubkey;
                 let may_be = lock::may_be(script);
                 if self.watch.has_script(script) || may_be {
-                    news |= self.watch.add_outpoint(OutPoint::new(hit.txid, vout)) && may_be;
+                    news |= self.watch.add_outpoint(OutPoint::new(hit.txid, vout)) && may_be && spends;
                 }
             }
         }

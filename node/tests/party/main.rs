@@ -29,6 +29,7 @@ mod hearsay;
 mod home;
 mod introduced;
 mod liveness;
+mod liveness_shown;
 mod locked;
 mod negotiation;
 mod operator;
