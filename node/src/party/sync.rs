@@ -362,7 +362,6 @@ impl Party {
             let to_us = output.script_pubkey == own_script;
             let outpoint = OutPoint::new(txid, vout);
             // What a peer locked may go back to it: its spending is news for this party too.
-            // What a peer locked may go back to it: its spending is news for this party too.
             let may_be = lock::may_be(&output.script_pubkey);
             if (own || to_us || may_be) && self.history.spender(&outpoint).is_none() {
                 news |= watch.add_outpoint(outpoint) && (own || (may_be && may_create)) && !to_us;

@@ -68,7 +68,7 @@ impl Party {
     /// What became of the coins of each peer that ever had one.
     pub(super) fn lineages(&self, readings: &Readings) -> BTreeMap<PartyKey, Lineage> {
         let known = readings.iter().filter_map(|(id, reading)| Some((self.records.get(id)?, reading)));
-        liveness::lineages(self.key(), &self.history, known)
+        self.reader().lineages(known)
     }
 
     /// Notes which negotiations are revoked; the readings must be all of the peers that they are with.
@@ -93,7 +93,7 @@ impl Party {
         let with_peer = readings.iter().filter_map(|(id, reading)| {
             Some((self.records.get(id).filter(|other| other.peer == record.peer)?, reading))
         });
-        let lineages = liveness::lineages(self.key(), &self.history, with_peer);
+        let lineages = self.reader().lineages(with_peer);
         let is_live = lineages.values().any(|lineage| !lineage.live().is_empty());
         let creates = |sent: &Sent| {
             let Purpose::Answer(id) = sent.purpose else { return false };
