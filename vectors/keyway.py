@@ -890,7 +890,7 @@ def move(tx, place, spent, epochs):
     if others or tx.inputs[0].outpoint != coin or not tx.outputs:
         return None
     for epoch, (script, answer) in enumerate(epochs):
-        if epochs[named][1] < answer < place and tx.outputs[0].script == p2wsh(script):
+        if epoch != named and answer < place and tx.outputs[0].script == p2wsh(script):
             return outpoint(tx.txid(), 0), epoch
     return None
 

@@ -236,7 +236,7 @@ fn lineages() -> Vec<Json> {
             let first = it.answer(2, true, &[]);
             it.to(2, &[first, coin(1)]);
         }),
-        ("earlier-epoch", "to an epoch that was answered before", |it| {
+        ("earlier-epoch", "moved to an epoch that was answered before the one that it names", |it| {
             it.answer(2, false, &[]);
             let second = it.answer(4, true, &[]);
             it.to(2, &[second, coin(1)]);

@@ -41,6 +41,8 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
     let copied = world.homes.iter().any(|other| other.which == Which::Copy);
     let lasts = match view.state {
         State::Active | State::Superseded | State::Expired => true,
+        // Where the coin was spent, it was by somebody who asked for that.
+        State::Revoked => world.was_revoked(),
         // Between honest parties nothing declines, but a copied home competes with the original. What came too late to
         // be answered goes back.
         State::Declined | State::PaidUnanswered => !honest_peer || copied,
@@ -49,8 +51,7 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
         State::Offered => !honest_peer || cannot_be_mined(world, view) || world.was_refused(view.id),
         // A copy that did not make the answer never had its secret.
         State::Lost => copied,
-        // Nobody here spends a liveness coin but to move it.
-        State::Answered | State::Provisional | State::Revoked => false,
+        State::Answered | State::Provisional => false,
     };
     Law::TheTable.holds(lasts, || format!("{} still has {view:?}", home.name()))
 }

@@ -272,8 +272,8 @@ fn a_reorganisation_that_takes_the_revocation_away_gives_the_key_back() {
 fn what_looks_like_a_move_and_is_none_revokes() {
     type Trick = fn(&World, &CoinView, [NegotiationId; 2]) -> Transaction;
     let tricks: [(&str, Trick); 3] = [
-        ("into an older epoch's script", |world, coin, ids| {
-            world.spent_by_hand(coin, 0, Some(world.to(ids[0])))
+        ("into the script of the epoch that it names", |world, coin, ids| {
+            world.spent_by_hand(coin, 0, Some(world.to(ids[1])))
         }),
         ("as input 1", |world, coin, ids| world.spent_by_hand(coin, 1, Some(world.to(ids[1])))),
         ("to an epoch that nobody answered", |world, coin, _| {
@@ -291,6 +291,26 @@ fn what_looks_like_a_move_and_is_none_revokes() {
         assert_eq!(ids.map(|id| world.both(id)), [[State::Revoked; 2]; 2], "{what}");
         assert_eq!(spender(&world.coin(&world.charger, ids[1])), tx.compute_txid());
     }
+}
+
+#[test]
+fn a_coin_that_is_moved_to_an_older_epoch_lives_and_is_moved_on_with_the_next() {
+    let mut world = World::living(true, true);
+    let ids = [world.agree(), world.rotated()];
+    let coin = world.coin(&world.car, ids[1]);
+    let back = world.spent_by_hand(&coin, 0, Some(world.to(ids[0])));
+    world.ledger.broadcast(&back).unwrap();
+    world.mine_and_sync(1);
+    assert_eq!(world.both(ids[1]), [State::Active; 2]);
+    assert_eq!(world.coin(&world.car, ids[1]).names, ids[0]);
+    (0..3).for_each(|_| world.mine_and_sync(1));
+    let coin = world.coin(&world.car, ids[1]);
+    assert_eq!(
+        (world.both(ids[1]), coin.names, coin.life),
+        ([State::Active; 2], ids[0], Life::Alive),
+        "once is enough"
+    );
+    world.rotated();
 }
 
 #[test]

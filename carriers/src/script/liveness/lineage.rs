@@ -69,7 +69,7 @@ pub struct Step {
 pub enum What {
     /// An answer created it.
     Created(Coin),
-    /// It names a later epoch now.
+    /// It names another epoch now.
     Moved {
         /// As it was.
         from: Coin,
@@ -181,8 +181,8 @@ fn input_of(tx: &Transaction, coin: &Coin) -> Option<usize> {
 fn moved(epoch: &Epoch<'_>, from: &Coin, mined: &Mined<'_>) -> Option<Coin> {
     let at = epoch.answer.at;
     let output = mined.tx.output.first().filter(|output| output.script_pubkey.is_p2wsh())?;
-    let is_between = from.answered < at && at < mined.at;
-    let moves = is_between
+    let moves = at < mined.at
+        && epoch.names != from.names
         && input_of(mined.tx, from) == Some(0)
         && output.script_pubkey == epoch.names.script().to_p2wsh();
     let outpoint = OutPoint::new(mined.txid, 0);

@@ -145,9 +145,8 @@ impl Party {
             self.records.values().filter(|record| record.peer == peer).find(|record| {
                 liveness::names(self.key(), record).script().to_p2wsh() == output.script_pubkey
             });
-        let answered = |id: &NegotiationId| self.answered_at(id);
-        let later = names.and_then(|record| answered(&record.id)).zip(answered(&coin.names.negotiation));
-        first && alone && later.is_some_and(|(target, from)| target > from)
+        let other = names.filter(|record| record.id != coin.names.negotiation);
+        first && alone && other.is_some_and(|record| self.answered_at(&record.id).is_some())
     }
 
     fn other_of(&self, names: &Liveness) -> Option<PartyKey> {

@@ -13,7 +13,7 @@ use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Position, State};
 
-use super::Readings;
+use super::{Readings, ancestors};
 use crate::error::NodeError;
 use crate::party::{Event, Party};
 use crate::reading::{Reading, liveness};
@@ -47,6 +47,10 @@ impl Party {
             }
             // What names a later epoch, one not active yet, is not moved back.
             for coin in lineage.live().iter().filter(|coin| coin.answered() < at) {
+                // Whoever moved it back from there shall not have it moved again and again.
+                if ancestors(&lineage, coin).iter().any(|before| before.names == names) {
+                    continue;
+                }
                 if self.history.unmined_spender(&coin.outpoint).is_some()
                     || self.wants_revoked(coin, &lineage)
                 {
