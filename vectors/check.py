@@ -524,6 +524,41 @@ def check_shown_envelope(case):
     case.compare_outcome(keyway.read_beside, *arguments, **picks)
 
 
+# ------------------------------------------------------------------ liveness.json
+
+
+def liveness_script(case):
+    return keyway.liveness_script(case.hex("negotiation"), case.hex("initiator"), case.hex("responder"))
+
+
+def check_liveness_script(case):
+    script, chain = liveness_script(case), keyway.CHAINS[case["chain"]]
+    output = keyway.p2wsh(script)
+    # A count, the empty element, a signature of at most 72 bytes, the script, each after its length.
+    witness = 1 + 1 + (1 + 72) + (1 + len(script))
+    address = primitives.segwit_address(chain.prefix, output[2:])
+    case.compare(script=script, script_pubkey=output, address=address, amount=chain.floor, witness_bytes=witness)
+
+
+def check_coin_spending(case):
+    sides = {case.hex(side): side for side in ("initiator", "responder")}
+    tx, script = Transaction(case.hex("tx")), liveness_script(case)
+    case.compare(by=sides.get(keyway.coin_spender(tx, 0, script, case["amount"], sides)))
+
+
+def check_lineage(case):
+    places = [(tx["height"], tx["index"]) for tx in case["txs"]]
+    if places != sorted(places):
+        raise Different("the transactions are not in the chain's order")
+    txs = [Transaction(tx.hex("tx")) for tx in case["txs"]]
+    epochs = [(liveness_script(epoch), epoch["answer"]) for epoch in case["epochs"]]
+    steps, live, revoked = keyway.lineage(epochs, txs)
+    if [(step["tx"], step["what"]) for step in case["steps"]] != steps:
+        raise Different(f"steps: {steps}")
+    case.compare(live=[coin.hex() for coin in live])
+    case.compare(revoked=[case["epochs"][epoch].hex("negotiation").hex() for epoch in revoked])
+
+
 # ------------------------------------------------------------------ all of it
 
 # ------------------------------------------------------------------ op_exponent.json
@@ -558,6 +593,15 @@ def check_evidence(case):
             case.compare(**{part: None})
         else:
             case[part].compare(**placed._asdict())
+    if said.coin is None:
+        case.compare(liveness=None)
+    else:
+        case["liveness"].compare(outpoint=said.coin.outpoint, amount=said.coin.amount)
+    if len(case["spendings"]) != len(said.spendings):
+        raise Different(f"{len(said.spendings)} spendings")
+    for spending, seen in zip(case["spendings"], said.spendings):
+        spending["at"].compare(**seen.at._asdict())
+        spending.compare(**{"by": seen.by, "from": seen.origin, "to": seen.to, "revokes": seen.revokes})
     case.compare(
         negotiation_id=said.id, initiator=said.names[0], responder=said.names[1], price=said.seen.price,
         carrier=said.seen.carrier, offer_commit=said.commit, transcript=said.transcript, tag_proven=int(said.tag),
@@ -610,6 +654,11 @@ FILES = {
     "groups.json": {"cases": check_group},
     "beside.json": {"cases": lambda case: BesidePayment(case).check()},
     "envelopes.json": {"written": check_written_envelope, "reading": check_shown_envelope},
+    "liveness.json": {
+        "scripts": check_liveness_script,
+        "spendings": check_coin_spending,
+        "lineages": check_lineage,
+    },
     "evidence.json": {"valid": check_evidence, "refused": check_forged_evidence},
     "runs.json": {"cases": lambda case: WholeRun(case).check()},
     "op_exponent.json": {"operations": check_operation, "scripts": check_script},

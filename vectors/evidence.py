@@ -17,13 +17,14 @@ NUMBER = {INITIATOR: 1, RESPONDER: 2}
 FFDH_PUBLISHED, FFDH_CUSTOM = FROM_OUTSIDE = 6, 7
 
 ORDER = (
-    "keyway-evidence initiator responder offer answer offer-contents answer-contents responder-tag-key "
+    "keyway-evidence initiator responder offer answer spending offer-contents answer-contents responder-tag-key "
     "initiator-says responder-says session first-height header sha256"
 ).split()
 KEYS = {
     "keyway-evidence": "version chain challenge",
     "offer": "height index branch tx signature key coin_sat envelope",
     "answer": "height index branch tx signature key coin_sat envelope",
+    "spending": "height index branch tx from coin_sat signature names",
     "offer-contents": "message ephemeral",
     "answer-contents": "message ephemeral",
     "initiator-says": "fingerprint signature",
@@ -31,9 +32,13 @@ KEYS = {
     "session": "by height sender key signature",
 }
 
+SEVERAL = "spending", "session", "header"
+
 Offer = namedtuple("Offer", "carrier suites form message sealed anchor anchored price collected lock_time")
-Statement = namedtuple("Statement", "id offer seen answer commit transcript tag words sessions depth names")
+Statement = namedtuple("Statement", "id offer seen answer coin spendings commit transcript tag words sessions depth names")
 Placed = namedtuple("Placed", "txid height block time median_time")
+Coin = namedtuple("Coin", "outpoint amount id")
+Spending = namedtuple("Spending", "at by origin to revokes")
 
 
 # ------------------------------------------------------------------ 13.3 The file
@@ -44,19 +49,19 @@ def read(text):
     lines = text.split("\n")
     if lines.pop() != "" or json.loads(lines[-1]) != {"sha256": checksum(lines[:-1])}:
         raise Refused("Checksum")
-    entries, last = {"session": [], "header": []}, -1
+    entries, last = {name: [] for name in SEVERAL}, -1
     for line in lines:
         entry = json.loads(line)
         if json.dumps(entry, separators=(",", ":"), ensure_ascii=False) != line or len(entry) != 1:
             raise Refused("Form")
         ((name, value),) = entry.items()
         place = ORDER.index(name)
-        if place < last or (place == last and name not in ("session", "header")):
+        if place < last or (place == last and name not in SEVERAL):
             raise Refused("Form")
         if isinstance(value, dict) and list(value) != KEYS[name].split():
             raise Refused("Form")
         last = place
-        if name in ("session", "header"):
+        if name in SEVERAL:
             entries[name].append(value)
         else:
             entries[name] = value
@@ -163,14 +168,15 @@ class Check:
         transcript = self.transcript(ids, seen, placed.txid, messages)
         tag = self.check_tag(transcript, messages)
         words, sessions = self.check_words(ids, placed.txid, answer)
-        pivot = (self.entries["answer"] or self.entries["offer"])["height"]
+        coin, spendings = self.check_spendings(keyway.negotiation_id(ids), answer)
+        pivot = [self.entries["answer"] or self.entries["offer"], *self.entries["spending"]][-1]["height"]
         depth = self.headers.first + len(headers) - pivot
         if depth < least_depth:
             raise Refused("TooShallow")
         names = [self.cards[side].name for side in (INITIATOR, RESPONDER)]
         return Statement(
-            keyway.negotiation_id(ids), placed, seen, answer and answer[0], commit, transcript, tag, words, sessions,
-            depth, names,
+            keyway.negotiation_id(ids), placed, seen, answer and answer[0], coin, spendings, commit, transcript, tag, words,
+            sessions, depth, names,
         )  # fmt: skip
 
     def check_cards(self):
@@ -180,7 +186,9 @@ class Check:
             raise Refused("OneParty")
 
     def place(self, which):
-        entry = self.entries[which]
+        return self.place_entry(self.entries[which])
+
+    def place_entry(self, entry):
         tx, header = transaction(entry), self.headers.at(entry["height"])
         if header is None:
             raise Refused("NoHeader")
@@ -300,6 +308,63 @@ class Check:
             raise Refused("Commit")
         return commit.txid()
 
+    # -------------------------------------------------------------- the liveness coin
+
+    def scripts(self, id_):
+        """Those of a negotiation of the two, begun by either."""
+        keys = list(self.keys.values())
+        return [keyway.liveness_script(id_, *order) for order in (keys, keys[::-1])]
+
+    def check_spendings(self, own, answer):
+        coin = self.created(own, answer)
+        held, last, seen = coin, self.entries["answer"] or self.entries["offer"], []
+        for entry in self.entries["spending"]:
+            placed, tx = self.place_entry(entry)
+            if not answer or (entry["height"], entry["index"]) <= (last["height"], last["index"]):
+                raise Refused("SpendingOrder")
+            origin = entry["from"] and bytes.fromhex(entry["from"])
+            if (origin is None) == (held is None) or (origin and seen):
+                raise Refused("NotSpending")
+            spent = Coin(tx.inputs[0].outpoint, entry["coin_sat"], origin) if origin else held
+            one, held = self.check_spending(entry, placed, tx, spent, origin)
+            if origin and one.to != own:
+                raise Refused("NotMoved")
+            seen.append(one)
+            last = entry
+        return coin, seen
+
+    def created(self, own, answer):
+        if not answer:
+            return None
+        script = keyway.p2wsh(keyway.liveness_script(own, self.keys[INITIATOR], self.keys[RESPONDER]))
+        tx = transaction(self.entries["answer"])
+        made = [(at, output.amount) for at, output in enumerate(tx.outputs) if output.script == script]
+        return Coin(keyway.outpoint(tx.txid(), made[0][0]), made[0][1], own) if made else None
+
+    def check_spending(self, entry, placed, tx, spent, origin):
+        inputs = [at for at, txin in enumerate(tx.inputs) if txin.outpoint == spent.outpoint]
+        if not inputs:
+            raise Refused("NotSpending")
+        by = self.signer(entry, tx, inputs[0], spent)
+        to = entry["names"] and bytes.fromhex(entry["names"])
+        output = tx.outputs[0] if tx.outputs else None
+        if to and (inputs[0] or not output or output.script not in map(keyway.p2wsh, self.scripts(to))):
+            raise Refused("NotMoved")
+        held = Coin(keyway.outpoint(tx.txid(), 0), output.amount, to) if to else None
+        into_script = inputs[0] == 0 and output and len(output.script) == 34 and output.script[:2] == P2WSH
+        return Spending(placed, by, origin, to, int(not to and not into_script)), held
+
+    def signer(self, entry, tx, index, spent):
+        if entry["signature"] is None:
+            return None
+        for script in self.scripts(spent.id):
+            witness = [b"", bytes.fromhex(entry["signature"]), script]
+            tx.inputs[index] = tx.inputs[index]._replace(witness=witness)
+            by = keyway.coin_spender(tx, index, script, spent.amount, list(self.keys.values()))
+            if by:
+                return by
+        raise Refused("CoinSignature")
+
     def parties(self, seen, tx):
         digests = [keyway.permanent_digest(self.cards[side]) for side in (INITIATOR, RESPONDER)]
         return Parties(
@@ -403,8 +468,8 @@ def transaction(entry):
     tx = Transaction(data)
     if len(data) == 64 or len(data) > 100_000 or data[4:6] == b"\0\1":
         raise Refused("Transaction")
-    shown = {0: (entry["signature"], entry["key"])}
-    if entry["envelope"]:
+    shown = {0: (entry["signature"], entry["key"])} if "key" in entry else {}
+    if entry.get("envelope"):
         shown[entry["envelope"]["input"]] = entry["envelope"]["signature"], entry["envelope"]["script"]
     for index, witness in shown.items():
         tx.inputs[index] = tx.inputs[index]._replace(witness=[bytes.fromhex(element) for element in witness])

@@ -840,6 +840,61 @@ def shows_envelope(witness):
     return len(script) > 35 and script[0] == 33 and script[34] == 0xAC and script[35] <= 0x4E
 
 
+def liveness_script(negotiation_id, initiator_key, responder_key):
+    """9.4"""
+    return push(negotiation_id) + b"\x75\x51" + push(initiator_key) + push(responder_key) + b"\x52\xae"
+
+
+def p2wsh(script):
+    return b"\x00\x20" + sha256(script)
+
+
+def coin_spender(tx, index, script, amount, keys):
+    """Which of the keys spends a coin of that script, if one does with a signature as 5.2 asks for."""
+    witness = tx.inputs[index].witness
+    if len(witness) != 3 or witness[0] or witness[2] != script:
+        return None
+    try:
+        r, s = read_signature(witness[1])
+    except Refused:
+        return None
+    digest = tx.script_digest(index, script, amount)
+    return next((key for key in keys if primitives.ecdsa_verify(key, digest, r, s)), None)
+
+
+def lineage(epochs, txs):
+    """9.4: what the transactions did, which coins live, and which epochs are revoked. `epochs` are (script, answer), `answer` and
+    the numbers in what is returned being places in `txs`, which are in the chain's order."""
+    steps, live, revoked = [], [], set()
+    answers = {answer: epoch for epoch, (_, answer) in enumerate(epochs)}
+    for place, tx in enumerate(txs):
+        spent = [coin for coin in live if any(txin.outpoint == coin[0] for txin in tx.inputs)]
+        if spent:
+            moved = move(tx, place, spent, epochs)
+            steps.append((place, "moved" if moved else "revoked"))
+            live = [coin for coin in live if coin not in spent] + [moved] if moved else []
+            if not moved:
+                revoked |= {epoch for epoch, (_, answer) in enumerate(epochs) if answer < place}
+        if place in answers:
+            script = p2wsh(epochs[answers[place]][0])
+            made = [at for at, output in enumerate(tx.outputs) if output.script == script]
+            if made:
+                live.append((outpoint(tx.txid(), made[0]), answers[place]))
+                steps.append((place, "created"))
+    return steps, [coin for coin, _ in live], sorted(revoked)
+
+
+def move(tx, place, spent, epochs):
+    """The coin that a move makes, and the epoch that it names."""
+    (coin, named), *others = spent
+    if others or tx.inputs[0].outpoint != coin or not tx.outputs:
+        return None
+    for epoch, (script, answer) in enumerate(epochs):
+        if epoch != named and answer < place and tx.outputs[0].script == p2wsh(script):
+            return outpoint(tx.txid(), 0), epoch
+    return None
+
+
 def pushed(script):
     """The bytes that the pushes at the beginning of a script push."""
     message, at = b"", 0

@@ -380,9 +380,15 @@ BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 def p2wpkh_address(prefix, key):
+    return segwit_address(prefix, hash160(key))
+
+
+def segwit_address(prefix, program):
     """BIP173, witness version 0."""
-    bits = int.from_bytes(hash160(key), "big")
-    values = [0] + [bits >> shift & 31 for shift in range(155, -1, -5)]
+    missing = -8 * len(program) % 5
+    width = 8 * len(program) + missing
+    bits = int.from_bytes(program, "big") << missing
+    values = [0] + [bits >> shift & 31 for shift in range(width - 5, -1, -5)]
     expanded = [ord(char) >> 5 for char in prefix] + [0] + [ord(char) & 31 for char in prefix]
     checksum = bech32_polymod(expanded + values + [0] * 6) ^ 1
     values += [checksum >> shift & 31 for shift in range(25, -1, -5)]

@@ -6,12 +6,14 @@ use bitcoin::{Amount, BlockHash, ScriptBuf, Transaction, Witness};
 use keyway_carriers::script;
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_protocol::card::{CardError, SignedPermanent};
+use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::state::Position;
 use thiserror::Error;
 
 use crate::disclosed::{Contents, Disclosures, SessionWord, Word};
 use crate::headers::Headers;
-use crate::line::{Envelope, Hex, Laid, Line, Says, Session, Top, Tx};
+use crate::line::{Envelope, Hex, Laid, Line, Says, Session, Spent, Top, Tx};
+use crate::living::Spending;
 use crate::merkle::{Branch, MOST_LEVELS, NODE};
 
 /// The only one there is.
@@ -52,6 +54,8 @@ pub struct Evidence {
     pub coin: Amount,
     /// The answer; a file of an offer alone says nothing of answers.
     pub answer: Option<Entry>,
+    /// What became of the liveness coin.
+    pub spendings: Vec<Spending>,
     /// What the parties add.
     pub disclosures: Disclosures,
     /// From ten blocks below the offer's to as deep as the writer chose.
@@ -158,11 +162,7 @@ impl Entry {
     }
 
     pub(crate) fn from_line(line: &Tx, what: &'static str) -> Result<Self, Malformed> {
-        if line.branch.len() > MOST_LEVELS {
-            return Err(Malformed::Several("level"));
-        }
-        let siblings = line.branch.iter().map(Hex::array).collect::<Option<_>>();
-        let siblings = siblings.ok_or(Malformed::Length("branch"))?;
+        let branch = branch(line.index, &line.branch)?;
         let mut tx = read_stripped(&line.tx.0).ok_or(Malformed::Transaction(what))?;
         let mut commit = None;
         if let Some(input) = tx.input.first_mut() {
@@ -176,20 +176,28 @@ impl Entry {
             let made = made.as_ref().map(|bytes| read_stripped(&bytes.0).ok_or(Malformed::Transaction(what)));
             commit = made.transpose()?;
         }
-        let branch = Branch { index: line.index, siblings };
         Ok(Self { height: Height::new(line.height), branch, tx, commit })
     }
 }
 
+/// A way to a header.
+pub(crate) fn branch(index: u32, siblings: &[Hex]) -> Result<Branch, Malformed> {
+    if siblings.len() > MOST_LEVELS {
+        return Err(Malformed::Several("level"));
+    }
+    let siblings = siblings.iter().map(Hex::array).collect::<Option<_>>();
+    Ok(Branch { index, siblings: siblings.ok_or(Malformed::Length("branch"))? })
+}
+
 /// A transaction without its witnesses, as a txid is made of it.
-fn stripped(tx: &Transaction) -> Transaction {
+pub(crate) fn stripped(tx: &Transaction) -> Transaction {
     let mut tx = tx.clone();
     tx.input.iter_mut().for_each(|input| input.witness = Witness::new());
     tx
 }
 
 /// Two hashes may read as a transaction of 64 bytes: none such is taken (CVE-2017-12842).
-fn read_stripped(bytes: &[u8]) -> Option<Transaction> {
+pub(crate) fn read_stripped(bytes: &[u8]) -> Option<Transaction> {
     if bytes.len() > MOST_TRANSACTION || bytes.len() == NODE {
         return None;
     }
@@ -198,10 +206,25 @@ fn read_stripped(bytes: &[u8]) -> Option<Transaction> {
     (bare && serialize(&tx) == bytes).then_some(tx)
 }
 
+fn spent(spending: &Spending) -> Spent {
+    let id = |id: NegotiationId| Hex::of(id.as_bytes());
+    Spent {
+        height: spending.height.to_u32(),
+        index: spending.branch.index,
+        branch: spending.branch.siblings.iter().map(Hex::of).collect(),
+        tx: Hex(serialize(&stripped(&spending.tx))),
+        from: spending.from.map(|(from, _)| id(from)),
+        coin_sat: spending.from.map(|(_, amount)| amount.to_sat()),
+        signature: spending.signature.as_ref().map(Hex::of),
+        names: spending.names.map(id),
+    }
+}
+
 impl Evidence {
     /// The height of the last transaction: what lies above it makes it deep.
     pub fn pivot(&self) -> Height {
-        self.answer.as_ref().map_or(self.offer.height, |answer| answer.height)
+        let answered = self.answer.as_ref().map_or(self.offer.height, |answer| answer.height);
+        self.spendings.last().map_or(answered, |spending| spending.height)
     }
 
     /// The block of the last transaction, as far as the file goes.
@@ -257,6 +280,7 @@ impl Evidence {
             Line::Offer(self.offer.to_line(Some(self.coin))),
             Line::Answer(self.answer.as_ref().map(|answer| answer.to_line(None))),
         ];
+        lines.extend(self.spendings.iter().map(|spending| Line::Spending(spent(spending))));
         lines.extend(said.offer.as_ref().map(|contents| Line::OfferContents(laid(contents))));
         lines.extend(said.answer.as_ref().map(|contents| Line::AnswerContents(laid(contents))));
         lines.extend(said.tag_key.map(|key| Line::ResponderTagKey(Hex::of(key))));

@@ -10,6 +10,9 @@ use thiserror::Error;
 /// Headers below the offer's block: with its own, those whose median is its time.
 pub const LEAD: u32 = 10;
 
+/// The most headers of a file: more than the lead, the window for answers and the depth together.
+pub const MOST_HEADERS: usize = 4_200;
+
 /// A run of headers; the first one's height is claimed, the rest count from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers {

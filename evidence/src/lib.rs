@@ -21,6 +21,7 @@ mod disclosed;
 mod file;
 mod headers;
 mod line;
+mod living;
 pub mod merkle;
 mod reading;
 mod say;
@@ -32,6 +33,9 @@ mod verify;
 
 pub use disclosed::{Contents, Disclosures, MOST_SESSIONS, SessionWord, Shown, Word};
 pub use file::{Entry, Evidence, MOST_BYTES, MOST_DEPTH, Malformed};
-pub use headers::{Headers, LEAD, WrongHeaders};
-pub use statement::{AnswerSeen, NotOpened, Opened, Placed, Session, Statement, Ties};
+pub use headers::{Headers, LEAD, MOST_HEADERS, WrongHeaders};
+pub use living::{MOST_SPENDINGS, Spending};
+pub use statement::{
+    AnswerSeen, CoinSeen, NotOpened, Opened, Placed, Session, SpendingSeen, SpentFor, Statement, Ties,
+};
 pub use verify::{Found, Refused, Trust};

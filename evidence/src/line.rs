@@ -41,6 +41,7 @@ pub(crate) enum Line {
     Responder(Hex),
     Offer(Tx),
     Answer(Option<Tx>),
+    Spending(Spent),
     OfferContents(Laid),
     AnswerContents(Laid),
     ResponderTagKey(Hex),
@@ -80,6 +81,19 @@ pub(crate) struct Envelope {
     pub(crate) signature: Hex,
     pub(crate) script: Hex,
     pub(crate) commit: Option<Hex>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spent {
+    pub(crate) height: u32,
+    pub(crate) index: u32,
+    pub(crate) branch: Vec<Hex>,
+    pub(crate) tx: Hex,
+    pub(crate) from: Option<Hex>,
+    pub(crate) coin_sat: Option<u64>,
+    pub(crate) signature: Option<Hex>,
+    pub(crate) names: Option<Hex>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

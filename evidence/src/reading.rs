@@ -6,15 +6,13 @@ use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Amount, ScriptBuf};
 use keyway_chain::{Chain, Height};
 use keyway_protocol::card::SignedPermanent;
-use keyway_protocol::negotiation::Fingerprint;
+use keyway_protocol::negotiation::{Fingerprint, NegotiationId};
 
 use crate::disclosed::{Contents, Disclosures, MOST_SESSIONS, SessionWord, Word};
-use crate::file::{Entry, Evidence, MOST_BYTES, Malformed, VERSION};
-use crate::headers::{Headers, LEAD};
-use crate::line::{Hex, Laid, Line, Says, Session, Top};
-
-/// More than the lead, the window for answers and the depth together.
-const MOST_HEADERS: usize = 4_200;
+use crate::file::{Entry, Evidence, MOST_BYTES, Malformed, VERSION, branch, read_stripped};
+use crate::headers::{Headers, LEAD, MOST_HEADERS};
+use crate::line::{Hex, Laid, Line, Says, Session, Spent, Top};
+use crate::living::{MOST_SPENDINGS, Spending};
 
 impl Evidence {
     /// Reads a file, to the last byte.
@@ -57,6 +55,7 @@ struct Parts {
     responder: Option<SignedPermanent>,
     offer: Option<(Entry, Amount)>,
     answer: Option<Option<Entry>>,
+    spendings: Vec<Spending>,
     disclosures: Disclosures,
     first: Option<Height>,
     headers: Vec<Header>,
@@ -83,6 +82,11 @@ impl Parts {
                 let entry = line.as_ref().map(|line| Entry::from_line(line, "answer")).transpose()?;
                 put(&mut self.answer, entry, "answer")
             }
+            Line::Spending(line) if self.spendings.len() < MOST_SPENDINGS => {
+                self.spendings.push(spending(&line)?);
+                Ok(())
+            }
+            Line::Spending(_) => Err(Malformed::Several("spending")),
             Line::FirstHeight(height) => put(&mut self.first, Height::new(height), "first height"),
             Line::Header(Hex(bytes)) => self.take_header(&bytes),
             Line::Sha256(_) => Err(Malformed::Several("checksum")),
@@ -131,6 +135,7 @@ impl Parts {
             offer,
             coin,
             answer: self.answer.ok_or(missing("answer, nor says that it has none"))?,
+            spendings: self.spendings,
             disclosures: self.disclosures,
             headers: Headers::new(first, self.headers),
         })
@@ -150,6 +155,26 @@ fn chain_of(top: &Top) -> Result<Chain, Malformed> {
         None => Chain::all().find(|chain| chain.id().as_bytes()[..] == top.chain.0[..]),
     };
     chain.filter(|chain| chain.id().as_bytes()[..] == top.chain.0[..]).ok_or(Malformed::UnknownChain)
+}
+
+fn spending(line: &Spent) -> Result<Spending, Malformed> {
+    let id = |hex: &Option<Hex>| {
+        let bytes = hex.as_ref().map(|hex| hex.array().ok_or(Malformed::Length("negotiation")));
+        Ok(bytes.transpose()?.map(NegotiationId::from_bytes))
+    };
+    let from = match (id(&line.from)?, line.coin_sat) {
+        (Some(id), Some(sat)) => Some((id, Amount::from_sat(sat))),
+        (None, None) => None,
+        _ => return Err(Malformed::Missing("coin that a spending begins with")),
+    };
+    Ok(Spending {
+        height: Height::new(line.height),
+        branch: branch(line.index, &line.branch)?,
+        tx: read_stripped(&line.tx.0).ok_or(Malformed::Transaction("spending"))?,
+        from,
+        signature: line.signature.as_ref().map(|hex| hex.0.clone()),
+        names: id(&line.names)?,
+    })
 }
 
 fn contents(laid: Laid) -> Result<Contents, Malformed> {

@@ -7,7 +7,7 @@ use keyway_protocol::negotiation::{Fingerprint, Role};
 use keyway_protocol::suite::Suite;
 
 use crate::seen::Said;
-use crate::statement::{Placed, Session, Statement, Ties};
+use crate::statement::{Placed, Session, SpendingSeen, SpentFor, Statement, Ties};
 use crate::time::date_and_time;
 
 impl Statement {
@@ -15,6 +15,7 @@ impl Statement {
     pub fn proven(&self) -> Vec<String> {
         let mut said = vec![self.cards(), self.blocks(), self.offer()];
         said.extend(self.answer());
+        said.extend(self.liveness());
         said.extend(self.contents());
         said.extend(self.key());
         said
@@ -57,6 +58,7 @@ impl Statement {
             );
         }
         said.extend(self.sealed());
+        said.extend(self.life_unproven());
         said.extend(self.group());
         said.extend(self.key_unproven());
         said
@@ -161,6 +163,90 @@ impl Statement {
             self.name(Role::Responder),
             answer.placed.block.height.to_u32() - self.placed.block.height.to_u32(),
         ))
+    }
+
+    /// The coin that the key lives by, and what became of it.
+    fn liveness(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if let Some(coin) = self.liveness {
+            said.push(format!(
+                "Output {} of the answer, of {} sat, is a liveness coin: its script names this negotiation, and either of \
+                 the two can spend it alone. While it is unspent the key lives.",
+                coin.outpoint.vout,
+                coin.amount.to_sat()
+            ));
+        }
+        said.extend(self.spendings.iter().map(|spending| self.spending(spending)));
+        said
+    }
+
+    fn spending(&self, spending: &SpendingSeen) -> String {
+        let by = match spending.by {
+            Some(key) if key == self.initiator.key => self.name(Role::Initiator),
+            Some(_) => self.name(Role::Responder),
+            None => "one of the two",
+        };
+        let coin = match spending.from {
+            Some(id) => format!("a coin of theirs whose script names negotiation {id}"),
+            None => "the liveness coin".to_owned(),
+        };
+        let what = match spending.spent_for {
+            SpentFor::Moved(id) if id == self.negotiation => {
+                "into one whose script names this negotiation: if it was the pair's liveness coin, this key lives by it since"
+                    .to_owned()
+            }
+            SpentFor::Moved(id) => format!("into one whose script names negotiation {id}: a move, if that was answered before"),
+            SpentFor::Revoking if self.is_brought() => {
+                "and moved it to no other negotiation: if it was the pair's, that revoked this negotiation's key, and that of \
+                 every one of the two that was answered before"
+                    .to_owned()
+            }
+            SpentFor::Revoking => "and moved it to no other negotiation: that revoked this negotiation's key, and that of every \
+                                   one of the two that was answered before"
+                .to_owned(),
+            SpentFor::Unknown => "into a script that the file does not explain: a move, or else a revocation".to_owned(),
+        };
+        format!("{}. By the signature of {by} it spends {coin} {what}.", placed(&spending.placed))
+    }
+
+    /// Whether the coin came from another negotiation, and how it came to that the file does not show.
+    fn is_brought(&self) -> bool {
+        self.spendings.first().is_some_and(|spending| spending.from.is_some())
+    }
+
+    fn life_unproven(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let last = self.spendings.last().map(|spending| spending.spent_for);
+        if (self.liveness.is_some() || last.is_some()) && last != Some(SpentFor::Revoking) {
+            said.push(
+                "That the key still lives: whether the last coin is unspent no file shows without the set of all unspent \
+                 coins; whoever has a node asks it."
+                    .to_owned(),
+            );
+        }
+        if let Some(id) = self.spendings.first().and_then(|spending| spending.from) {
+            said.push(format!(
+                "That the coin which came from negotiation {id} was the pair's: the evidence of that one shows its way here."
+            ));
+        }
+        let others = |spending: &SpendingSeen| match spending.spent_for {
+            SpentFor::Moved(id) => id != self.negotiation || spending.from.is_some(),
+            SpentFor::Unknown => true,
+            SpentFor::Revoking => false,
+        };
+        if self.spendings.iter().any(others) {
+            said.push(
+                "That the other negotiations which the coin named were answered, each before it was moved there: their own \
+                 evidence shows that, and where it is not so, the move revoked the key."
+                    .to_owned(),
+            );
+        }
+        if self.liveness.is_some() || last.is_some() {
+            said.push(
+                "That the two have no other liveness coin, and no revocation by one came before.".to_owned(),
+            );
+        }
+        said
     }
 
     fn contents(&self) -> Vec<String> {

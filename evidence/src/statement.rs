@@ -1,9 +1,10 @@
 //! What a file proves.
 
 use bitcoin::pow::Work;
-use bitcoin::{Amount, Txid};
+use bitcoin::{Amount, OutPoint, Txid};
 use keyway_chain::{BlockRef, Chain, Depth};
 use keyway_protocol::card::Permanent;
+use keyway_protocol::identity::PartyKey;
 use keyway_protocol::message::{Answer, Offer};
 use keyway_protocol::negotiation::{Fingerprint, NegotiationId, Role, Transcript};
 use keyway_protocol::ratchet::SessionKey;
@@ -39,6 +40,39 @@ pub struct AnswerSeen {
     pub in_envelope: bool,
     /// The transaction that made the coin of its envelope, where that is shown.
     pub commit: Option<Txid>,
+}
+
+/// A liveness coin (PROTOCOL.md 9.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoinSeen {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// What it holds.
+    pub amount: Amount,
+}
+
+/// A spending of a liveness coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpendingSeen {
+    /// Where it is.
+    pub placed: Placed,
+    /// Whose signature it was; unknown where none is shown.
+    pub by: Option<PartyKey>,
+    /// What the coin named before, where that is another negotiation.
+    pub from: Option<NegotiationId>,
+    /// What it was spent for.
+    pub spent_for: SpentFor,
+}
+
+/// What a liveness coin was spent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpentFor {
+    /// It names that negotiation now: a move, if that was answered before.
+    Moved(NegotiationId),
+    /// No move: the key is revoked.
+    Revoking,
+    /// It went to a script that the file does not name a negotiation of.
+    Unknown,
 }
 
 /// The messages that can be read.
@@ -136,6 +170,10 @@ pub struct Statement {
     pub commit: Option<Txid>,
     /// The answer.
     pub answer: Option<AnswerSeen>,
+    /// The liveness coin that the answer created, if it created one.
+    pub liveness: Option<CoinSeen>,
+    /// What became of that coin, or how it came to this negotiation and went on.
+    pub spendings: Vec<SpendingSeen>,
     /// The messages, as far as they can be read.
     pub opened: Opened,
     /// th of PROTOCOL.md 8, where both can.

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use keyway_carriers::script::liveness::Liveness;
+use keyway_carriers::script::liveness::lineage::{self, Epoch, Lineage, Step, What};
 use keyway_carriers::script::lock::{Opening, opening};
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_protocol::authorship::Authored;
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::message::Answer;
 use keyway_protocol::negotiation::NegotiationId;
-use keyway_protocol::state::in_time;
+use keyway_protocol::state::{Position, in_time};
 
 use crate::headers;
 use crate::seen::{NoAnswer, Said, SeenOffer};
@@ -41,6 +43,17 @@ pub struct Traced {
     pub seen: SeenOffer,
     /// What became of it.
     pub ending: Ending,
+    /// What became of the pair's liveness coin while it named this one, and what revoked it (PROTOCOL.md 9.4).
+    pub coin: Vec<CoinStep>,
+}
+
+/// What a transaction did to a liveness coin.
+#[derive(Clone, Debug)]
+pub struct CoinStep {
+    /// The transaction.
+    pub at: Placed,
+    /// What it did.
+    pub what: What,
 }
 
 /// What became of an offer, as far as a stranger can tell.
@@ -58,6 +71,8 @@ pub enum Ending {
         said: Said<Answer>,
         /// The pair's next negotiation that was answered.
         superseded_by: Option<NegotiationId>,
+        /// The spending of the pair's liveness coin that revoked it, however deep.
+        revoked_by: Option<Placed>,
     },
     /// Its anchor was spent by something that is no answer.
     Declined {
@@ -84,6 +99,7 @@ impl Ending {
         match self {
             Self::Open => "open",
             Self::Expired => "expired",
+            Self::Answered { revoked_by: Some(_), .. } => "revoked",
             Self::Answered { superseded_by: None, .. } => "answered",
             Self::Answered { .. } => "superseded",
             Self::Declined { .. } => "declined",
@@ -143,7 +159,40 @@ impl<'a> Trace<'a> {
                 *superseded_by = later.map(|(_, _, id)| *id);
             }
         }
+        self.add_coins(&mut found);
         found
+    }
+
+    fn add_coins(&self, found: &mut [Traced]) {
+        let lineage = Lineage::read(found.iter().filter_map(|traced| self.epoch(traced)), |outpoint| {
+            self.spender(outpoint).map(in_lineage)
+        });
+        for traced in found {
+            let Ending::Answered { at, revoked_by, .. } = &mut traced.ending else { continue };
+            let revocation = lineage.revocation(position(at));
+            *revoked_by = revocation.and_then(|step| self.placed(&step.txid));
+            let id = traced.negotiation;
+            let concerns = |step: &&Step| match &step.what {
+                What::Created(coin) => coin.names.negotiation == id,
+                What::Moved { from, to } => [from, to].iter().any(|coin| coin.names.negotiation == id),
+                What::Revoked { .. } => Some(*step) == revocation,
+            };
+            let step = |step: &Step| Some(CoinStep { at: self.placed(&step.txid)?, what: step.what.clone() });
+            traced.coin = lineage.steps().iter().filter(concerns).filter_map(step).collect();
+        }
+    }
+
+    /// A negotiation as the lineage of coins takes it.
+    fn epoch(&self, traced: &Traced) -> Option<Epoch<'a>> {
+        let Ending::Answered { at, .. } = &traced.ending else { return None };
+        let (negotiation, initiator) = (traced.negotiation, traced.seen.author());
+        let names = Liveness { negotiation, initiator, responder: traced.seen.recipient() };
+        let answer = self.txs.get(*self.by_id.get(&at.txid)?)?;
+        Some(Epoch { names, answer: in_lineage(answer) })
+    }
+
+    fn placed(&self, txid: &Txid) -> Option<Placed> {
+        self.txs.get(*self.by_id.get(txid)?).map(|mined| mined.placed)
     }
 
     /// Payments of one of the two to the other whose author cannot be checked, because the coin they spend is not known.
@@ -164,7 +213,7 @@ impl<'a> Trace<'a> {
         let seen = SeenOffer::read(self.chain, &authored, recipient).ok()?;
         let negotiation = NegotiationId::of(self.chain.id(), seen.author(), recipient, seen.input0());
         let ending = self.ending(mined, &seen, tip);
-        Some(Traced { negotiation, offer: mined.placed, seen, ending })
+        Some(Traced { negotiation, offer: mined.placed, seen, ending, coin: Vec::new() })
     }
 
     /// Whom a transaction claims to speak for, by the key that it shows, and the other one.
@@ -194,7 +243,7 @@ impl<'a> Trace<'a> {
             (spender, in_time.then(|| seen.read_answer(self.chain, &spender.tx)))
         });
         if let Some((spender, Some(Ok(said)))) = outcome {
-            return Ending::Answered { at: spender.placed, said, superseded_by: None };
+            return Ending::Answered { at: spender.placed, said, superseded_by: None, revoked_by: None };
         }
         if let Some(ending) = self.payment(seen) {
             return ending;
@@ -222,6 +271,14 @@ impl<'a> Trace<'a> {
     fn spender(&self, outpoint: &OutPoint) -> Option<&'a Mined> {
         self.txs.get(*self.spenders.get(outpoint)?)
     }
+}
+
+fn position(placed: &Placed) -> Position {
+    Position { height: placed.block.height, index: placed.index }
+}
+
+fn in_lineage(mined: &Mined) -> lineage::Mined<'_> {
+    lineage::Mined { txid: mined.placed.txid, at: position(&mined.placed), tx: &mined.tx }
 }
 
 /// The chain's clock while it is followed block by block.

@@ -1,7 +1,7 @@
 //! Whether a file proves what it says (PROTOCOL.md 13.3 to 13.5).
 
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, Txid};
+use bitcoin::{BlockHash, Transaction, Txid};
 use keyway_carriers::script::envelope;
 use keyway_chain::{BlockRef, Depth, Height};
 use keyway_protocol::authorship::{Authored, NotAuthored};
@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::disclosed::{Contents, SessionWord, direction_back};
 use crate::file::{Entry, Evidence, variant};
 use crate::headers::WrongHeaders;
-use crate::merkle::BadBranch;
+use crate::merkle::{BadBranch, Branch};
 use crate::seen::{NoAnswer, NoOffer, Said, SeenOffer};
 use crate::statement::{AnswerSeen, Opened, Placed, Session, Statement, Ties};
 
@@ -88,6 +88,18 @@ pub enum Refused {
     /// The transaction shown for a commit did not make the envelope's coin.
     #[error("what is shown for the commit of the {0} did not make its envelope's coin")]
     Commit(&'static str),
+    /// A spending of the liveness coin in front of what it follows, or without an answer.
+    #[error("the spending {0} of the liveness coin does not stand behind what it follows")]
+    SpendingOrder(Txid),
+    /// It spends another coin, or there is none to be spent.
+    #[error("{0} does not spend the liveness coin that it is shown to spend")]
+    NotSpending(Txid),
+    /// Neither party signed it.
+    #[error("the signature that is shown for {0} is of neither party over that liveness coin")]
+    CoinSignature(Txid),
+    /// It does not move the coin to what the file says.
+    #[error("{0} does not move the liveness coin to the negotiation that the file names")]
+    NotMoved(Txid),
     /// Contents of what is in the open, or of an answer that is not there.
     #[error("it lays open the {0}, which is not sealed or not there")]
     NothingSealed(&'static str),
@@ -182,6 +194,7 @@ impl Evidence {
             .map(|(offer, answer)| context.transcript_of(offer, seen.txid(), answer));
         let tag = self.check_tag(&opened, transcript.as_ref())?;
         let sessions = self.check_words(&context, &seen, answer.as_ref())?;
+        let (liveness, spendings) = self.check_spendings(&context, answer.as_ref())?;
         Ok(Statement {
             ties: self.check_ties(trust, least)?,
             chain: self.chain.clone(),
@@ -193,6 +206,8 @@ impl Evidence {
             seen,
             commit,
             answer,
+            liveness,
+            spendings,
             opened,
             transcript,
             tag,
@@ -206,19 +221,29 @@ impl Evidence {
 
     /// That a transaction is in its block.
     fn place(&self, entry: &Entry, what: &'static str) -> Result<Placed, Refused> {
-        let missing = Refused::NoHeader(what, entry.height);
-        let header = self.headers.at(entry.height).ok_or(missing.clone())?;
-        let txid = entry.tx.compute_txid();
-        let root = entry.branch.root(txid).map_err(|why| Refused::Branch(what, why))?;
+        self.place_tx(entry.height, &entry.branch, &entry.tx, what)
+    }
+
+    pub(crate) fn place_tx(
+        &self,
+        height: Height,
+        branch: &Branch,
+        tx: &Transaction,
+        what: &'static str,
+    ) -> Result<Placed, Refused> {
+        let missing = Refused::NoHeader(what, height);
+        let header = self.headers.at(height).ok_or(missing.clone())?;
+        let txid = tx.compute_txid();
+        let root = branch.root(txid).map_err(|why| Refused::Branch(what, why))?;
         if root != header.merkle_root.to_byte_array() {
-            return Err(Refused::NotInBlock(what, entry.height));
+            return Err(Refused::NotInBlock(what, height));
         }
         Ok(Placed {
             txid,
-            block: self.headers.block(entry.height).ok_or(missing)?,
-            index: entry.branch.index,
+            block: self.headers.block(height).ok_or(missing)?,
+            index: branch.index,
             time: header.time,
-            median_time: self.headers.median_time(entry.height),
+            median_time: self.headers.median_time(height),
         })
     }
 

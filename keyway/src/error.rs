@@ -238,6 +238,9 @@ pub enum Error {
     /// Secrets are not data.
     #[error("the master key is not given as JSON\nit is shown on the terminal alone\nleave out --json")]
     RevealAsJson,
+    /// The user did not confirm a revocation.
+    #[error("nothing was revoked\nthe answer was not yes\ntype yes to revoke, or use --yes")]
+    NotRevoked,
     /// The user did not confirm.
     #[error("nothing was shown\nthe answer was not yes\ntype yes to see the key")]
     NotConfirmed,

@@ -197,7 +197,9 @@ pub fn config(person: usize) -> Config {
     let config =
         Config::new(chain, LedgerConfig::Embedded { path: "../ledger".into(), enforce_exponent: false });
     let key_depth = Depth::new(KEY_DEPTHS.get(person).copied().unwrap_or(2));
-    Config { policy: Policy { key_depth, ..config.policy }, ..config }
+    // Half of them make liveness coins; all of them meet some.
+    let liveness = !person.is_multiple_of(2);
+    Config { policy: Policy { key_depth, liveness, ..config.policy }, ..config }
 }
 
 fn party(dir: &Path, name: &str, index: usize, sim: &Sim) -> Result<Party, NodeError> {

@@ -191,6 +191,11 @@ pub enum NodeError {
     )]
     PeerInUse(String),
 
+    /// There is nothing to spend.
+    #[error(
+        "this pair has no liveness coin: none of its answers created one, or it was spent before they were answered\nkeys without one cannot be revoked on the chain; policy.liveness of the responder's configuration has an answer create one\nuse `keyway peer revoke {0}`: then this home neither seals for it nor opens what it sealed"
+    )]
+    NoLivenessCoin(String),
     /// A peer that was revoked, or for whom no introduction holds.
     #[error("{peer} is not dealt with\n{}", standing_advice(peer, standing))]
     NotDealtWith {
@@ -619,6 +624,7 @@ impl NodeError {
             | Self::Refusal(_)
             | Self::NotDealtWith { .. }
             | Self::RevokedPeerKept(_)
+            | Self::NoLivenessCoin(_)
             | Self::KeyErased(_)
             | Self::KeyUnusable { .. } => Kind::Refused,
             Self::Evidence(error) => error.kind(),
@@ -760,6 +766,9 @@ fn state_advice(state: State) -> &'static str {
         State::Superseded => "seal with the newer key of this peer",
         State::Declined | State::Expired | State::Refunded | State::PaidUnanswered | State::Lost => {
             "negotiate again with `keyway offer`"
+        }
+        State::Revoked => {
+            "negotiate again with `keyway offer`: what is answered behind the revocation is untouched by it"
         }
         State::Active => "nothing needs doing",
     }

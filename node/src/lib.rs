@@ -35,11 +35,11 @@ pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;
 pub use party::{
-    AnswerView, Cancelled, Costs, Event, EvidenceError, EvidenceRequest, GroupSent, KnownToBeBroken, Marked,
-    NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent, OfferView, Opened, OwnView, Party,
-    PreparedOffer, PublishedGroup, Quote, Raised, Scan, SealedMessage, Status, Study, StudySeen, StudySent,
-    Synced, Terms, TraceView, Unread, UsedGroup, Waiting, Way, birthday, fresh_mnemonic, marked_groups,
-    studies_between,
+    AnswerView, Cancelled, CoinView, Costs, Event, EvidenceError, EvidenceRequest, GroupSent,
+    KnownToBeBroken, Life, Marked, NegotiationView, NewParty, NextRotation, OfferRequest, OfferSent,
+    OfferView, Opened, OwnView, Party, PreparedOffer, PublishedGroup, Quote, Raised, Revocation, Scan,
+    SealedMessage, Status, Study, StudySeen, StudySent, Synced, Terms, TraceView, Unread, UsedGroup, Waiting,
+    Way, birthday, fresh_mnemonic, marked_groups, studies_between,
 };
 pub use peers::Standing;
 pub use prepared::{MOST_PSBT_BYTES, PsbtRefused};

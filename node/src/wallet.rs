@@ -18,6 +18,7 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, Psbt, Script, ScriptBuf, Transaction, TxIn, TxOut, Txid, Weight, Witness,
 };
 use keyway_carriers::script::envelope;
+use keyway_carriers::script::liveness::{self, Liveness};
 use keyway_chain::Chain;
 use keyway_protocol::identity::{IdentitySecret, PartyKey};
 use keyway_protocol::ratchet::BestChain;
@@ -404,7 +405,7 @@ fn draft(psbt: Psbt, first: &[OutPoint], order: &Order<'_>) -> Result<Draft, Nod
     Ok(Draft { tx: psbt.unsigned_tx, coins, envelope: order.envelope.map(|(_, script)| script.clone()) })
 }
 
-/// Signs every input with SIGHASH_ALL: as a P2WPKH spend of the identity, or by the envelope's script.
+/// Signs every input with SIGHASH_ALL: as a P2WPKH spend of the identity, or by the script of an envelope or a liveness coin.
 ///
 /// # Errors
 /// If an input spends another coin.
@@ -455,7 +456,10 @@ fn witness(
     let (own, all) = (identity.party(), EcdsaSighashType::All);
     if let Some(script) = envelope.filter(|script| script.to_p2wsh() == *script_pubkey) {
         let digest = cache.p2wsh_signature_hash(index, script, *value, all).map_err(wallet_error)?;
-        return Ok(envelope::witness(script, &identity.sign_input(digest)));
+        let signature = identity.sign_input(digest);
+        let is_liveness = Liveness::of_script(script).is_some();
+        let witness = if is_liveness { liveness::witness } else { envelope::witness };
+        return Ok(witness(script, &signature));
     }
     if *script_pubkey != own.script() {
         return Err(NodeError::Wallet("an input spends a coin of somebody else".to_owned()));

@@ -40,6 +40,12 @@ impl PartyKey {
         self.0
     }
 
+    /// Whether this key made a signature, with low S, of a transaction's digest.
+    pub fn has_signed(self, digest: [u8; 32], signature: &secp256k1::ecdsa::Signature) -> bool {
+        let message = secp256k1::Message::from_digest(digest);
+        crate::authorship::context().verify_ecdsa(&message, signature, &self.0).is_ok()
+    }
+
     /// The P2WPKH script of its coins.
     pub fn script(self) -> ScriptBuf {
         ScriptBuf::new_p2wpkh(&CompressedPublicKey(self.0).wpubkey_hash())

@@ -30,11 +30,13 @@ pub enum State {
     PaidUnanswered,
     /// The secrets were erased before a reorganisation moved the answer.
     Lost,
+    /// The pair's liveness coin was spent, as deep as the policy asks: the key neither seals nor opens.
+    Revoked,
 }
 
 impl State {
     /// Every state, in the order of the document.
-    pub const ALL: [State; 10] = [
+    pub const ALL: [State; 11] = [
         State::Offered,
         State::Answered,
         State::Provisional,
@@ -45,6 +47,7 @@ impl State {
         State::Refunded,
         State::PaidUnanswered,
         State::Lost,
+        State::Revoked,
     ];
 
     /// Its name in documents and output.
@@ -60,6 +63,7 @@ impl State {
             State::Refunded => "refunded",
             State::PaidUnanswered => "paid-unanswered",
             State::Lost => "lost",
+            State::Revoked => "revoked",
         }
     }
 
@@ -81,7 +85,7 @@ impl fmt::Display for State {
 }
 
 /// Transitions while blocks are only added. A reorganisation may lead anywhere: it is read from scratch.
-pub const TRANSITIONS: [(State, State, &str); 23] = [
+pub const TRANSITIONS: [(State, State, &str); 29] = [
     (State::Offered, State::Answered, "an answer is seen unmined"),
     (State::Answered, State::Offered, "the unmined answer is gone from view"),
     (State::Offered, State::Provisional, "the answer is mined"),
@@ -113,6 +117,12 @@ pub const TRANSITIONS: [(State, State, &str); 23] = [
     (State::Answered, State::PaidUnanswered, "the locked payment is collected by no answer"),
     (State::Declined, State::PaidUnanswered, "the locked payment is collected by no answer"),
     (State::Expired, State::PaidUnanswered, "the locked payment is collected by no answer"),
+    (State::Offered, State::Revoked, "the answer is mined below a revocation as deep as the policy asks"),
+    (State::Answered, State::Revoked, "the answer is mined below a revocation as deep as the policy asks"),
+    (State::Provisional, State::Revoked, "a revocation reaches the policy's depth together with the answer"),
+    (State::Active, State::Revoked, "a revocation reaches the policy's depth"),
+    (State::Superseded, State::Revoked, "a revocation reaches the policy's depth"),
+    (State::Lost, State::Revoked, "a revocation reaches the policy's depth"),
 ];
 
 /// A transaction's place in the best chain: epochs are ordered by it.
@@ -172,6 +182,8 @@ pub struct Facts {
     pub payment: Payment,
     /// Whether the key's secrets are at hand, or can be derived again.
     pub has_secrets: bool,
+    /// Where the pair's liveness coin was first spent above the answer, otherwise than by a move (PROTOCOL.md 9.4).
+    pub revoked: Option<Height>,
 }
 
 impl Facts {
@@ -193,7 +205,9 @@ impl Facts {
     }
 
     fn answered(&self, at: Position, tip: Height, depth: Depth, later: Option<Position>) -> State {
-        if !self.has_secrets {
+        if self.revoked.is_some_and(|spent| spent.depth_under(tip) >= depth) {
+            State::Revoked
+        } else if !self.has_secrets {
             State::Lost
         } else if at.height.depth_under(tip) < depth {
             State::Provisional
@@ -224,7 +238,7 @@ mod tests {
 
     fn offered_at(height: u32, anchor: Anchor) -> Facts {
         let offer = OfferPlace::Mined(Height::new(height));
-        Facts { offer, anchor, payment: Payment::Open, has_secrets: true }
+        Facts { offer, anchor, payment: Payment::Open, has_secrets: true, revoked: None }
     }
 
     #[test]
@@ -232,6 +246,17 @@ mod tests {
         let facts = offered_at(10, Anchor::Answered(Position { height: Height::new(12), index: 1 }));
         let at = |tip| facts.state(Height::new(tip), DEPTH, None);
         assert_eq!([at(12), at(13), at(14)], [State::Provisional, State::Provisional, State::Active]);
+    }
+
+    #[test]
+    fn a_key_lives_until_its_revocation_is_as_deep_as_a_key_must_be_and_is_not_merely_lost() {
+        let answered = Anchor::Answered(Position { height: Height::new(12), index: 1 });
+        let facts = Facts { revoked: Some(Height::new(20)), ..offered_at(10, answered) };
+        let at = |facts: Facts, tip| facts.state(Height::new(tip), DEPTH, None);
+        assert_eq!([at(facts, 21), at(facts, 22)], [State::Active, State::Revoked]);
+        let erased = Facts { has_secrets: false, ..facts };
+        assert_eq!([at(erased, 21), at(erased, 22)], [State::Lost, State::Revoked]);
+        assert!(!State::Revoked.seals() && !State::Revoked.opens());
     }
 
     #[test]
@@ -261,6 +286,9 @@ mod tests {
             }
             _ => {}
         }
+        if matches!(facts.anchor, Anchor::Answered(_)) && facts.revoked.is_none() {
+            next.push(Facts { revoked: Some(tip), ..facts });
+        }
         // An answer spends the payment too: nothing else can after it.
         let mined = matches!(facts.offer, OfferPlace::Mined(_)) && facts.payment == Payment::Open;
         if mined && !matches!(facts.anchor, Anchor::Answered(_)) {
@@ -279,7 +307,7 @@ mod tests {
             let depth = Depth::new(depth);
             let mut tip = Height::new(1);
             let (offer, anchor, payment) = (OfferPlace::Unmined, Anchor::Unspent, Payment::Open);
-            let mut facts = Facts { offer, anchor, payment, has_secrets: true };
+            let mut facts = Facts { offer, anchor, payment, has_secrets: true, revoked: None };
             let mut later = None;
             let mut state = facts.state(tip, depth, later);
             for (pick, blocks, newer) in steps {

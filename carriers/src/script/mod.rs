@@ -2,12 +2,14 @@
 //!
 //! - [`data`]: bytes in an output that nobody can spend;
 //! - [`envelope`]: bytes in a script that the transaction shows, where nodes relay no such output;
+//! - [`liveness`]: the coin that a pair's keys hang on;
 //! - [`lock`]: the output that holds a payment until the offer is answered;
 //! - [`published`]: groups for everybody, which offers name;
 //! - [`read_offer`], [`read_answer`]: what a transaction carries in that way.
 
 pub mod data;
 pub mod envelope;
+pub mod liveness;
 pub mod lock;
 pub mod published;
 

@@ -1,4 +1,4 @@
-//! `vectors/value.json`, `beside.json`, `envelopes.json` and `runs.json`: made by the code, and compared with it byte for
+//! `vectors/value.json`, `beside.json`, `envelopes.json`, `liveness.json` and `runs.json`: made by the code, and compared with it byte for
 //! byte.
 
 // Clippy then gives the helpers the leave that it gives tests.
@@ -15,6 +15,7 @@ mod fixtures;
 mod json;
 #[path = "../../../protocol/tests/support/kdf.rs"]
 mod kdf;
+mod liveness;
 mod party;
 mod runs;
 mod value;

@@ -9,6 +9,7 @@ use bitcoin::{
     Amount, EcdsaSighashType, OutPoint, Script, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
 };
 use keyway_carriers::script::envelope;
+use keyway_carriers::script::liveness::{self, Liveness};
 use keyway_chain::{Chain, Height};
 use keyway_protocol::card::{Card, Permanent, Renewable};
 use keyway_protocol::identity::{IdentitySecret, NegotiationSecret, PartyKey, Seed};
@@ -68,6 +69,13 @@ impl Party {
         let digest =
             SighashCache::new(tx).p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All).unwrap();
         envelope::witness(script, &self.identity.sign_input(digest))
+    }
+
+    /// What spends a liveness coin of that amount in an input, signed by this party.
+    pub fn open(&self, tx: &Transaction, input: usize, names: &Liveness, amount: Amount) -> Witness {
+        let (script, all) = (names.script(), EcdsaSighashType::All);
+        let digest = SighashCache::new(tx).p2wsh_signature_hash(input, &script, amount, all).unwrap();
+        liveness::witness(&script, &self.identity.sign_input(digest))
     }
 
     /// Signs every input; all spend coins of this party, of these amounts.

@@ -6,9 +6,10 @@ use keyway_carriers::value::UNUSED_SEQUENCE;
 use keyway_chain::{Chain, Depth, Height};
 use keyway_evidence::merkle::Branch;
 use keyway_evidence::{Entry, Evidence, Headers, Trust};
+use keyway_protocol::negotiation::NegotiationId;
 
 use crate::party::{coin, transaction};
-use crate::story::{ANSWERED, OFFERED, PRICE, Plot, STATIC, Story, VALUE, stranger, worked};
+use crate::story::{ANSWERED, Life, OFFERED, OTHER, PRICE, Plot, STATIC, Story, VALUE, stranger, worked};
 
 /// What was made, of which story, how it is held, and by what name it is refused.
 pub struct Forgery {
@@ -170,6 +171,68 @@ fn of_open(story: &Story) -> Vec<Forgery> {
     ]
 }
 
+/// Of files that show what became of a liveness coin.
+pub fn of_coins(ended: &Story, brought: &Story) -> Vec<Forgery> {
+    type Change = fn(&mut Evidence);
+    let of = |of: &'static str| if of == "coin-ended" { &ended.evidence } else { &brought.evidence };
+    let forgeries: [(&'static str, &'static str, &'static str, &'static str, Change); 10] = [
+        ("no-move", "the move left out", "coin-ended", "NotSpending", |it| drop(it.spendings.remove(0))),
+        ("no-answer-to-live-by", "the answer left out", "coin-ended", "SpendingOrder", |it| it.answer = None),
+        (
+            "early-spending",
+            "the move shown after the answer, at its place",
+            "coin-ended",
+            "NotInBlock",
+            |it| it.spendings[0].height = ANSWERED,
+        ),
+        ("move-for-revocation", "a move that is said to be none", "coin-ended", "NotSpending", |it| {
+            it.spendings[0].names = None
+        }),
+        ("revocation-for-move", "a revocation that is said to move", "coin-ended", "NotMoved", |it| {
+            it.spendings[1].names = Some(OTHER)
+        }),
+        ("moved-elsewhere", "a move to another negotiation", "coin-ended", "NotMoved", |it| {
+            it.spendings[0].names = Some(NegotiationId::from_bytes([1; 32]))
+        }),
+        ("anothers-spending", "the signature of another spending", "coin-ended", "CoinSignature", |it| {
+            it.spendings[0].signature = it.spendings[1].signature.clone()
+        }),
+        (
+            "brought-though-known",
+            "a coin that is said to come from elsewhere",
+            "coin-ended",
+            "NotSpending",
+            |it| it.spendings[0].from = Some((OTHER, Amount::from_sat(1_000))),
+        ),
+        (
+            "brought-from-elsewhere",
+            "a coin of another negotiation than the one",
+            "coin-brought",
+            "CoinSignature",
+            |it| {
+                it.spendings[0].from =
+                    it.spendings[0].from.map(|(_, amount)| (NegotiationId::from_bytes([1; 32]), amount))
+            },
+        ),
+        (
+            "brought-with-more",
+            "a satoshi more in the coin that came",
+            "coin-brought",
+            "CoinSignature",
+            |it| {
+                it.spendings[0].from = it.spendings[0].from.map(|(id, amount)| (id, amount + Amount::ONE_SAT))
+            },
+        ),
+    ];
+    let forgery =
+        |(id, comment, from, error, change): (&'static str, &'static str, &'static str, _, Change)| {
+            let mut made = of(from).clone();
+            change(&mut made);
+            Forgery { id, comment, of: from, made, least: 1, error }
+        };
+    forgeries.map(forgery).into()
+}
+
 fn spoil_last(made: &mut Evidence, spoil: impl FnOnce(&mut bitcoin::block::Header)) {
     let headers = (made.headers.first().to_u32()..=made.headers.last().to_u32()).map(Height::new);
     let mut headers: Vec<_> = headers.map(|height| *made.headers.at(height).unwrap()).collect();
@@ -224,7 +287,9 @@ fn root_of(txids: &[Txid]) -> [u8; 32] {
 #[test]
 fn what_liars_make_of_a_true_story_is_refused_by_name() {
     let (value, open) = (Story::new(VALUE), Story::new(STATIC).disclosed());
-    for forgery in all(&value, &open) {
+    let ended = Story::new(Plot { life: Life::Ended, ..VALUE });
+    let brought = Story::new(Plot { life: Life::Brought, ..STATIC });
+    for forgery in all(&value, &open).into_iter().chain(of_coins(&ended, &brought)) {
         let read = Evidence::from_bytes(&forgery.made.to_bytes()).expect(forgery.id);
         let refused = read.verify(&Trust::Work, Depth::new(forgery.least)).expect_err(forgery.id);
         assert_eq!(refused.name(), forgery.error, "{}: {refused}", forgery.id);

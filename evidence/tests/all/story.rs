@@ -8,16 +8,18 @@ use bitcoin::{
     Amount, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxMerkleNode, TxOut, Txid,
     Witness,
 };
+use keyway_carriers::script::liveness::lineage::Coin;
+use keyway_carriers::script::liveness::{self, Liveness};
 use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_carriers::script::{data, envelope};
 use keyway_carriers::value::{self, UNUSED_SEQUENCE};
 use keyway_chain::{BlockRef, Chain, Height, work};
 use keyway_evidence::merkle::Branch;
-use keyway_evidence::{Contents, Disclosures, Entry, Evidence, Headers, LEAD, SessionWord, Word};
+use keyway_evidence::{Contents, Disclosures, Entry, Evidence, Headers, LEAD, SessionWord, Spending, Word};
 use keyway_protocol::disclosure::{Claim, Subject};
 use keyway_protocol::identity::{IdentitySecret, Seed};
 use keyway_protocol::message::{AnswerForm, Carrier};
-use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
+use keyway_protocol::negotiation::{Agreed, Context, Draft, NegotiationId, Received, Role};
 use keyway_protocol::prekey::FirstSecret;
 use keyway_protocol::ratchet::{BestChain, Ratchet};
 use keyway_protocol::suite::Suite;
@@ -45,6 +47,21 @@ pub struct Plot {
     pub enveloped: bool,
     /// Which of the car's coins it begins with: another one is another negotiation.
     pub coin: u8,
+    /// What becomes of a liveness coin.
+    pub life: Life,
+}
+
+/// What becomes of a liveness coin.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Life {
+    /// There is none.
+    None,
+    /// The answer creates one.
+    Created,
+    /// And it is moved, then spent.
+    Ended,
+    /// One is brought from another negotiation, and spent.
+    Brought,
 }
 
 pub const VALUE: Plot = Plot {
@@ -54,6 +71,7 @@ pub const VALUE: Plot = Plot {
     form: AnswerForm::Sequences,
     enveloped: false,
     coin: 0x11,
+    life: Life::None,
 };
 pub const STATIC: Plot = Plot { carrier: Carrier::Static, ..VALUE };
 
@@ -100,9 +118,12 @@ impl Story {
         } else {
             message.to_bytes()
         };
-        let answer = answer_of(&chain, &plot, &charger, &car, &offer, &bytes);
+        let names = Liveness { negotiation: context.id(), initiator: car.key(), responder: charger.key() };
+        let answer = answer_of(&plot, &names, (&charger, &car), &offer, &bytes, &chain);
         let blocks = [block_with(&offer, 2), block_with(&answer, 1)];
-        let headers = mined(&chain, &blocks);
+        let spent = spent(&chain, plot.life, &names, (&charger, &car), &answer);
+        let headers = mined(&chain, &blocks, &spent);
+        let spendings = spent.iter().map(Spent::shown).collect();
         let entry = |tx, height, txids: &[Txid], index, commit| {
             Entry::new(height, Branch::of(txids, index).unwrap(), tx, commit)
         };
@@ -112,6 +133,7 @@ impl Story {
             offer: entry(&offer, OFFERED, &blocks[0], 2, commit.as_ref()),
             coin: COIN,
             answer: Some(entry(&answer, ANSWERED, &blocks[1], 1, None)),
+            spendings,
             disclosures: Disclosures::default(),
             headers,
             chain: chain.clone(),
@@ -237,13 +259,69 @@ fn enveloped(
     (tx, Some(commit))
 }
 
-fn answer_of(
+/// Where a liveness coin was moved to, or came from; the charger began that one.
+pub const OTHER: NegotiationId = NegotiationId::from_bytes([0x33; 32]);
+const MOVED: Height = Height::new(105);
+const REVOKED: Height = Height::new(106);
+
+/// A transaction that spends a liveness coin.
+struct Spent {
+    height: Height,
+    tx: Transaction,
+    coin: Coin,
+    known: bool,
+    to: Option<NegotiationId>,
+}
+
+impl Spent {
+    fn block(&self) -> Vec<Txid> {
+        block_with(&self.tx, 3)
+    }
+
+    fn shown(&self) -> Spending {
+        let way = (self.height, Branch::of(&self.block(), 3).unwrap());
+        Spending::new(way, &self.tx, (&self.coin, self.known), self.to)
+    }
+}
+
+/// The charger moves the coin, the car spends it.
+fn spent(
     chain: &Chain,
+    life: Life,
+    names: &Liveness,
+    (charger, car): (&Party, &Party),
+    answer: &Transaction,
+) -> Vec<Spent> {
+    let other = Liveness { negotiation: OTHER, initiator: charger.key(), responder: car.key() };
+    let amount = liveness::amount(chain);
+    let (held, known, to) = match life {
+        Life::None | Life::Created => return Vec::new(),
+        Life::Ended => {
+            let (vout, _) = names.find(answer).unwrap();
+            (Coin::new(OutPoint::new(answer.compute_txid(), vout), amount, *names), true, other)
+        }
+        Life::Brought => (Coin::new(coin(0x66), amount, other), false, *names),
+    };
+    let mut moved =
+        transaction(&[(held.outpoint, UNUSED_SEQUENCE)], vec![to.output(chain), charger.pay(5_000)]);
+    moved.input[0].witness = charger.open(&moved, 0, &held.names, amount);
+    let left = Coin::new(OutPoint::new(moved.compute_txid(), 0), amount, to);
+    let inputs = [(coin(0x67), UNUSED_SEQUENCE), (left.outpoint, UNUSED_SEQUENCE)];
+    let mut end = transaction(&inputs, vec![car.pay(9_000)]);
+    end.input[1].witness = car.open(&end, 1, &to, amount);
+    vec![
+        Spent { height: MOVED, tx: moved, coin: held, known, to: Some(to.negotiation) },
+        Spent { height: REVOKED, tx: end, coin: left, known: true, to: None },
+    ]
+}
+
+fn answer_of(
     plot: &Plot,
-    charger: &Party,
-    car: &Party,
+    names: &Liveness,
+    (charger, car): (&Party, &Party),
     offer: &Transaction,
     bytes: &[u8],
+    chain: &Chain,
 ) -> Transaction {
     let txid = offer.compute_txid();
     let own: Vec<(u32, &TxOut)> = (0..)
@@ -275,6 +353,9 @@ fn answer_of(
     if plot.carrier == Carrier::Static {
         tx.lock_time = LockTime::from_consensus(ANSWERED_AT);
     }
+    if matches!(plot.life, Life::Created | Life::Ended) {
+        tx.output.push(names.output(chain));
+    }
     charger.sign(&mut tx, &amounts);
     tx
 }
@@ -287,14 +368,17 @@ fn block_with(tx: &Transaction, index: usize) -> Vec<Txid> {
 }
 
 /// From ten below the offer's up, each with the least nonce that makes its work.
-fn mined(chain: &Chain, blocks: &[Vec<Txid>; 2]) -> Headers {
+fn mined(chain: &Chain, blocks: &[Vec<Txid>; 2], spent: &[Spent]) -> Headers {
     let first = OFFERED.minus(LEAD);
     let mut parent = BlockHash::from_byte_array([0x5a; 32]);
     let mut headers = Vec::new();
-    for height in (first.to_u32()..=LAST).map(Height::new) {
+    let last = spent.last().map_or(LAST, |spent| spent.height.to_u32() + 1);
+    for height in (first.to_u32()..=last).map(Height::new) {
+        let holds = |spent: &&Spent| spent.height == height;
         let txids = match height {
             OFFERED => blocks[0].clone(),
             ANSWERED => blocks[1].clone(),
+            _ if spent.iter().any(|it| holds(&it)) => spent.iter().find(holds).unwrap().block(),
             _ => vec![Txid::from_byte_array([height.to_u32() as u8; 32])],
         };
         let root = calculate_root(txids.into_iter()).unwrap().to_byte_array();

@@ -1,20 +1,23 @@
 //! `vectors/evidence.json`: files with what they prove, and changed ones with the name of their refusal.
 
+use bitcoin::consensus::encode::serialize;
 use keyway_chain::Depth;
-use keyway_evidence::{Evidence, Statement, Trust};
+use keyway_evidence::{Evidence, SpendingSeen, SpentFor, Statement, Trust};
 use keyway_protocol::message::{AnswerForm, Carrier};
-use keyway_protocol::negotiation::Role;
+use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::suite::Suite;
 
 use crate::file;
 use crate::forged::{self, Forgery};
 use crate::json::{Json, hex, object};
-use crate::story::{Plot, STATIC, Story, VALUE};
+use crate::story::{Life, Plot, STATIC, Story, VALUE};
 
 #[test]
 fn the_vectors_of_evidence_are_what_the_code_gives() {
     let dynamic = Plot { carrier: Carrier::Dynamic, ..VALUE };
     let (value, open) = (Story::new(VALUE), Story::new(STATIC).disclosed());
+    let ended = Story::new(Plot { life: Life::Ended, ..VALUE });
+    let brought = Story::new(Plot { life: Life::Brought, ..STATIC });
     let told = [
         ("value", "the answer in sequence numbers", value.evidence.clone()),
         ("value-amounts", "the answer in amounts", new(Plot { form: AnswerForm::Amounts, ..VALUE })),
@@ -29,10 +32,18 @@ fn the_vectors_of_evidence_are_what_the_code_gives() {
         ("static-enveloped", "in an envelope, with its commit", new(Plot { enveloped: true, ..STATIC })),
         ("static-ffdhe2048", "a longer suite", new(Plot { suite: Suite::Ffdhe2048, ..STATIC })),
         ("dynamic", "beside a locked payment", new(dynamic)),
+        ("value-coin", "an answer that creates a liveness coin", new(Plot { life: Life::Created, ..VALUE })),
+        ("coin-ended", "a liveness coin that is moved, and then spent", ended.evidence.clone()),
+        (
+            "coin-brought",
+            "one that came from another negotiation, and then is spent",
+            brought.evidence.clone(),
+        ),
         ("litecoin-regtest", "worked for by scrypt", new(Plot { chain: "litecoin-regtest", ..STATIC })),
     ];
     let valid = told.iter().map(|(id, comment, evidence)| valid(id, comment, evidence)).collect::<Vec<_>>();
-    let refused = forged::all(&value, &open);
+    let mut refused = forged::all(&value, &open);
+    refused.extend(forged::of_coins(&ended, &brought));
     let refused = refused.iter().map(|forgery| {
         let (_, _, of) = told.iter().find(|(id, ..)| *id == forgery.of).unwrap();
         changed(forgery, of)
@@ -65,6 +76,10 @@ fn valid(id: &str, comment: &str, evidence: &Evidence) -> Json {
         "price": said.seen.price().to_sat(),
         "carrier": u32::from(said.seen.carrier().number()),
         "suites": Json::numbers(said.seen.suites().iter().map(|suite| suite.number())),
+        "liveness": said.liveness.map(|coin| {
+            object! { "outpoint": hex(serialize(&coin.outpoint)), "amount": coin.amount.to_sat() }
+        }),
+        "spendings": said.spendings.iter().map(spending).collect::<Vec<_>>(),
         "offer_commit": said.commit.map(|txid| hex(txid.as_ref() as &[u8])),
         "transcript": said.transcript.map(|it| hex(it.as_bytes())),
         "tag_proven": u32::from(said.tag),
@@ -72,6 +87,22 @@ fn valid(id: &str, comment: &str, evidence: &Evidence) -> Json {
         "responder_says": fingerprint(said.fingerprints[1]),
         "sessions": said.sessions.iter().map(|it| hex(it.key)).collect::<Vec<_>>(),
         "depth": said.ties.depth().to_u32(),
+    }
+}
+
+fn spending(spending: &SpendingSeen) -> Json {
+    let id = |id: NegotiationId| hex(id.as_bytes());
+    let (to, revokes) = match spending.spent_for {
+        SpentFor::Moved(to) => (Some(id(to)), 0u32),
+        SpentFor::Revoking => (None, 1),
+        SpentFor::Unknown => (None, 0),
+    };
+    object! {
+        "at": placed(&spending.placed),
+        "by": spending.by.map(|key| hex(key.to_bytes())),
+        "from": spending.from.map(id),
+        "to": to,
+        "revokes": revokes,
     }
 }
 

@@ -252,9 +252,10 @@ Example:
 JSON: id, role, peer, suite, group (digest, bits, published), carrier, answer_in, price_sat, state, depth,
 key_depth, confirmed, fingerprint, offer (txid, height, time, vbytes, fee_sat, commit, coins, bits, data_bytes,
 in_envelope, locked_sat, timeout_height), answer (txid, height, time, vbytes, fee_sat, commit, paid_back_sat,
-data_bytes, in_envelope), netted_sat, declined, waiting, rotation (height, time, bytes_left), as_of_height. A
-commit (vbytes, fee_sat) comes before what rides in an envelope. Times are seconds since 1970; what is not known
-is null.";
+data_bytes, in_envelope), netted_sat, declined, waiting, coin (txid, vout, amount_sat, names, since_height,
+life, by_txid, by_height, depth, by_own), rotation (height, time, bytes_left), as_of_height. A coin's life is
+alive, moving, ending or spent. A commit (vbytes, fee_sat) comes before what rides in an envelope. Times are
+seconds since 1970; what is not known is null.";
 
 pub const ROTATE: &str = "\
 The new key is agreed like the first one, in a payment, from fresh shares. When it is active the old one seals no more; it
@@ -266,6 +267,23 @@ Example:
   keyway --home car rotate charger --pay 60000sat
 
 JSON: the fields of `offer`.";
+
+pub const REVOKE: &str = "\
+Where policy.liveness of the responder says so, an answer puts a coin aside that either side can spend alone. While it is
+unspent, the pair's keys live; rotation moves it on. This command spends it, in one transaction, which costs a little of the
+coin or of the wallet. When that is as deep as policy.key_depth says, no key that was agreed before seals or opens any more, on
+either side, and whoever reads the chain knows it: `keyway trace` shows it, `keyway evidence export` proves it. What is
+negotiated afterwards is untouched; who wants no new key either uses `keyway peer revoke` too, which this home alone heeds, and
+which is all that a pair without a coin has.
+
+Where the ledger keeps another transaction that spends the coin, this one waits, and is sent again; if the coin was moved
+before, the moved one is spent. It cannot be taken back.
+
+Example:
+  keyway --home car revoke charger
+  keyway --home car revoke charger --yes
+
+JSON: id, peer, outcome (sent, waits or mined), txid, fee_sat, why, depth, key_depth.";
 
 pub const SEAL: &str = "\
 The key is that of the newest block this home has followed, so `keyway sync` now and then. The message is one
@@ -293,7 +311,7 @@ Example:
   keyway --home car status
 
 JSON: name, chain, height, block_time, spendable_sat, held_sat, lent_sat, immature_sat, coins, unmined, address, peers
-(each: peer, negotiation, fingerprint, epoch, since_height, state, confirmed, waiting, rotation).";
+(each: peer, negotiation, fingerprint, epoch, since_height, state, confirmed, waiting, coin, rotation).";
 
 pub const CONFIG: &str = "\
 Example:

@@ -113,6 +113,9 @@ pub enum Command {
     /// Replace the key with a peer by a new one, on the same terms
     #[command(after_help = help::ROTATE)]
     Rotate(Rotate),
+    /// Revoke the keys with a peer for all to see, by spending the coin that they live by
+    #[command(after_help = help::REVOKE)]
+    Revoke(Revoke),
     /// Groups for Diffie-Hellman: make, check, publish and list them
     #[command(after_help = params::HELP, subcommand_required = true)]
     Params {

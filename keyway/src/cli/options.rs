@@ -257,6 +257,17 @@ pub struct Rotate {
     pub pay: Option<Sats>,
 }
 
+/// `keyway revoke`
+#[derive(Args, Debug)]
+pub struct Revoke {
+    /// The beginning of a negotiation's id; or a peer's name
+    #[arg(value_name = "PEER|NEGOTIATION")]
+    pub negotiation: String,
+    /// Do not ask on the terminal
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// `keyway cost`
 #[derive(Args, Debug)]
 pub struct Cost {

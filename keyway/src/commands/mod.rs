@@ -14,6 +14,7 @@ mod offer;
 pub mod params;
 mod prepared;
 mod restore;
+pub mod revoke;
 mod script;
 mod status;
 mod sync;
@@ -78,6 +79,7 @@ fn with_home(command: Command, mut context: Context<'_>, ui: &Ui) -> Result<(), 
         Command::Psbt(args) => prepared::print(context, &args, ui),
         Command::Submit(args) => prepared::submit(context, &args, ui),
         Command::Cancel(args) => prepared::cancel(context, &args, ui),
+        Command::Revoke(args) => revoke::run(context, &args, ui),
         Command::Sync => sync::run(context, ui),
         Command::Keys(args) => keys::keys(context, &args, ui),
         Command::Show(args) => keys::show(context, &args, ui),

@@ -12,7 +12,7 @@ use crate::amount::{grouped, sat};
 use crate::cli::Global;
 use crate::context::Context;
 use crate::error::Error;
-use crate::render::json::RotationJson;
+use crate::render::json::{CoinJson, RotationJson};
 use crate::render::layout::{table, wrap};
 use crate::render::negotiation::{outlook, short, standing};
 use crate::render::time::age;
@@ -45,6 +45,7 @@ struct PeerJson {
     state: Option<&'static str>,
     confirmed: bool,
     waiting: Option<String>,
+    coin: Option<CoinJson>,
     rotation: Option<RotationJson>,
 }
 
@@ -130,6 +131,7 @@ impl<'a> Peer<'a> {
             state: self.key.map(|view| view.state.name()),
             confirmed: self.key.is_some_and(|view| view.confirmed),
             waiting: self.coming.or(self.key).and_then(|view| view.waiting.as_ref()).map(ToString::to_string),
+            coin: self.key.and_then(|view| view.coin.as_ref()).map(CoinJson::from),
             rotation: self.key.and_then(|view| view.rotation).map(RotationJson::from),
         }
     }
@@ -198,7 +200,7 @@ pub fn config(global: &Global, ui: &Ui) -> Result<(), Error> {
 }
 
 fn settings(config: &Config, text: &str) -> Vec<Setting> {
-    let Policy { answer, offer_depth, key_depth, least_price } = config.policy;
+    let Policy { answer, offer_depth, key_depth, least_price, liveness } = config.policy;
     let rotation = config.rotation;
     let setting = |name: &'static str, value: String| {
         let key = name.rsplit('.').next().unwrap_or(name);
@@ -215,6 +217,7 @@ fn settings(config: &Config, text: &str) -> Vec<Setting> {
         setting("policy.offer_depth", offer_depth.to_string()),
         setting("policy.key_depth", key_depth.to_string()),
         setting("policy.least_price_sat", least_price.to_sat().to_string()),
+        setting("policy.liveness", liveness.to_string()),
         setting("policy.suites", listed(&config.accepts.suites)),
         setting("policy.carriers", listed(&config.accepts.carriers)),
         setting("policy.groups_from", names(&config.accepts.groups_from)),

@@ -124,6 +124,19 @@ impl Teller {
             Event::EnvelopeReturned { id, txid } => {
                 format!("{}  an envelope that was not used comes back in {}", short(id), ends(txid))
             }
+            Event::CoinMoved { id, txid } => {
+                format!("{}  the liveness coin moves to this key in {}", short(id), ends(txid))
+            }
+            Event::RevocationSeen { id, txid } => format!(
+                "{}  the liveness coin with {} was spent in {}: its keys end at depth {}",
+                short(id),
+                self.peer(id),
+                ends(txid),
+                self.view(id).map_or_else(String::new, |view| view.key_depth.to_string())
+            ),
+            Event::RevocationSent { id, txid } => {
+                format!("{}  the liveness coin had moved: it is spent to revoke, in {}", short(id), ends(txid))
+            }
             Event::FeeRaised { id, txid, fee } => {
                 format!("{}  the answer pays {} now, in {}", short(id), sat(*fee), ends(txid))
             }
@@ -190,6 +203,15 @@ impl Teller {
             }
             Event::EnvelopeReturned { id, txid } => {
                 EventJson { txid: Some(txid.to_string()), ..of("envelope-returned", id) }
+            }
+            Event::CoinMoved { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("coin-moved", id) }
+            }
+            Event::RevocationSeen { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("revocation-seen", id) }
+            }
+            Event::RevocationSent { id, txid } => {
+                EventJson { txid: Some(txid.to_string()), ..of("revocation-sent", id) }
             }
             Event::FeeRaised { id, txid, fee } => EventJson {
                 txid: Some(txid.to_string()),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use keyway_carriers::script::liveness::lineage::{Coin, What};
 use keyway_chain::Height;
-use keyway_evidence::trace::{Ending, Traced};
+use keyway_evidence::trace::{CoinStep, Ending, Traced};
 use keyway_ledger::Ledger;
 use keyway_node::{NodeError, OwnView, Party, Scan, TraceView};
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::PartyKey;
+use keyway_protocol::negotiation::NegotiationId;
 use serde::Serialize;
 
 use crate::amount::{grouped, sat};
@@ -175,7 +177,33 @@ struct NegotiationJson {
     ended: Option<PlacedJson>,
     why: Option<String>,
     superseded_by: Option<String>,
+    coin: Vec<CoinStepJson>,
     own: Option<OwnJson>,
+}
+
+#[derive(Serialize)]
+struct CoinStepJson {
+    what: &'static str,
+    #[serde(flatten)]
+    placed: PlacedJson,
+    amount_sat: u64,
+    from: Option<String>,
+    to: Option<String>,
+    by: Option<String>,
+}
+
+impl CoinStepJson {
+    fn new(step: &CoinStep) -> Self {
+        let id = |coin: &Coin| Some(coin.names.negotiation.to_string());
+        let (what, amount, from, to, by) = match &step.what {
+            What::Created(coin) => ("created", coin.amount, None, id(coin), None),
+            What::Moved { from, to } => ("moved", to.amount, id(from), id(to), None),
+            What::Revoked { coin, by } => {
+                ("revoked", coin.amount, id(coin), None, by.map(|key| key.to_string()))
+            }
+        };
+        Self { what, placed: PlacedJson::new(&step.at), amount_sat: amount.to_sat(), from, to, by }
+    }
 }
 
 #[derive(Serialize)]
@@ -191,7 +219,7 @@ struct OwnJson {
 
 impl NegotiationJson {
     fn new(view: &TraceView, names: &Names) -> Self {
-        let Traced { negotiation, offer, seen, ending } = &view.traced;
+        let Traced { negotiation, offer, seen, ending, .. } = &view.traced;
         let who = |key: PartyKey| WhoJson { key: key.to_string(), name: names.0.get(&key).cloned() };
         let beside = seen.beside_payment();
         let (why, superseded_by) = match ending {
@@ -219,6 +247,7 @@ impl NegotiationJson {
             ended: ending.at().map(PlacedJson::new),
             why,
             superseded_by,
+            coin: view.traced.coin.iter().map(CoinStepJson::new).collect(),
             own: view.own.as_ref().map(|own| OwnJson {
                 role: side(own.role),
                 state: own.state.name(),
@@ -258,7 +287,7 @@ fn tell(found: &Found, names: &Names, ui: &Ui) -> Result<(), Error> {
 }
 
 fn text(view: &TraceView, names: &Names, width: usize) -> String {
-    let Traced { negotiation, offer, seen, ending } = &view.traced;
+    let Traced { negotiation, offer, seen, ending, coin } = &view.traced;
     let line = |placed: &keyway_evidence::Placed, what: &str, text: &str| {
         let (height, time) = (grouped(placed.block.height), date_and_time(placed.time));
         let head = format!("  block {height}  {time}  {what:<8}");
@@ -286,8 +315,27 @@ fn text(view: &TraceView, names: &Names, width: usize) -> String {
         };
         lines.push(line(at, what, &why));
     }
+    lines.extend(coin.iter().map(|step| {
+        let (what, text) = did(step, *negotiation, names);
+        line(&step.at, what, &text)
+    }));
     lines.extend(view.own.as_ref().map(|own| hanging("  own  ", &known(own), width)));
     lines.join("\n")
+}
+
+/// What a transaction did to the liveness coin, as the negotiation of that id sees it.
+fn did(step: &CoinStep, id: NegotiationId, names: &Names) -> (&'static str, String) {
+    match &step.what {
+        What::Created(coin) => ("coin", format!("  {}, by which the key lives", sat(coin.amount))),
+        What::Moved { from, to } if to.names.negotiation == id => {
+            ("move", format!("  the coin came from {}", short(&from.names.negotiation)))
+        }
+        What::Moved { to, .. } => ("move", format!("  the coin went to {}", short(&to.names.negotiation))),
+        What::Revoked { by, .. } => {
+            let by = by.map_or_else(|| "one of the two".to_owned(), |key| names.of(key));
+            ("revoked", format!("  the coin was spent by {by}"))
+        }
+    }
 }
 
 /// How an offer rides, as far as anybody sees.

@@ -5,7 +5,7 @@ use std::path::Path;
 use bitcoin::Txid;
 use bitcoin::hex::DisplayHex;
 use keyway_carriers::script;
-use keyway_evidence::{Entry, Evidence, Placed, Statement, Ties};
+use keyway_evidence::{Entry, Evidence, Placed, Spending, SpendingSeen, SpentFor, Statement, Ties};
 use keyway_protocol::card::Permanent;
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use serde::Serialize;
@@ -68,6 +68,42 @@ impl CommittedJson {
     }
 }
 
+/// A liveness coin.
+#[derive(Debug, Serialize)]
+struct CoinJson {
+    txid: String,
+    vout: u32,
+    amount_sat: u64,
+}
+
+/// A spending of a liveness coin.
+#[derive(Debug, Serialize)]
+struct SpendingJson {
+    #[serde(flatten)]
+    placed: PlacedJson,
+    spent_for: &'static str,
+    from: Option<String>,
+    to: Option<String>,
+    by: Option<String>,
+}
+
+impl SpendingJson {
+    fn new(spending: &SpendingSeen) -> Self {
+        let (spent_for, to) = match spending.spent_for {
+            SpentFor::Moved(id) => ("move", Some(id.to_string())),
+            SpentFor::Revoking => ("revocation", None),
+            SpentFor::Unknown => ("unknown", None),
+        };
+        Self {
+            placed: PlacedJson::new(&spending.placed),
+            spent_for,
+            from: spending.from.map(|id| id.to_string()),
+            to,
+            by: spending.by.map(|key| key.to_string()),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct FingerprintsJson {
     initiator: Option<String>,
@@ -97,6 +133,8 @@ pub struct StatementJson {
     responder: PartyJson,
     offer: CommittedJson,
     answer: Option<CommittedJson>,
+    liveness: Option<CoinJson>,
+    spendings: Vec<SpendingJson>,
     coin_sat: u64,
     price_sat: u64,
     carrier: &'static str,
@@ -132,6 +170,12 @@ impl StatementJson {
             responder: PartyJson::new(&statement.responder),
             offer: CommittedJson::new(&statement.placed, statement.commit),
             answer: statement.answer.as_ref().map(|it| CommittedJson::new(&it.placed, it.commit)),
+            liveness: statement.liveness.map(|coin| CoinJson {
+                txid: coin.outpoint.txid.to_string(),
+                vout: coin.outpoint.vout,
+                amount_sat: coin.amount.to_sat(),
+            }),
+            spendings: statement.spendings.iter().map(SpendingJson::new).collect(),
             coin_sat: statement.coin.to_sat(),
             price_sat: statement.seen.price().to_sat(),
             carrier: statement.seen.carrier().name(),
@@ -200,6 +244,25 @@ impl EntryJson {
     }
 }
 
+#[derive(Debug, Serialize)]
+struct SpentJson {
+    txid: String,
+    height: u32,
+    index: u32,
+    to: Option<String>,
+}
+
+impl SpentJson {
+    fn new(spending: &Spending) -> Self {
+        Self {
+            txid: spending.tx.compute_txid().to_string(),
+            height: spending.height.to_u32(),
+            index: spending.branch.index,
+            to: spending.names.map(|id| id.to_string()),
+        }
+    }
+}
+
 /// What is inside a file, unchecked.
 #[derive(Debug, Serialize)]
 pub struct InsideJson {
@@ -214,6 +277,7 @@ pub struct InsideJson {
     coin_sat: u64,
     offer: EntryJson,
     answer: Option<EntryJson>,
+    spendings: Vec<SpentJson>,
     first_height: u32,
     last_height: u32,
     last_block: Option<String>,
@@ -233,6 +297,7 @@ impl InsideJson {
             coin_sat: evidence.coin.to_sat(),
             offer: EntryJson::new(&evidence.offer),
             answer: evidence.answer.as_ref().map(EntryJson::new),
+            spendings: evidence.spendings.iter().map(SpentJson::new).collect(),
             first_height: evidence.headers.first().to_u32(),
             last_height: evidence.headers.last().to_u32(),
             last_block: evidence.last_block().map(|hash| hash.to_string()),
@@ -296,6 +361,16 @@ pub fn inside_text(evidence: &Evidence, width: usize) -> String {
             .as_ref()
             .map_or_else(|| "answer     none".to_owned(), |answer| entry("answer", answer)),
     );
+    lines.extend(evidence.spendings.iter().map(|spending| {
+        let to = spending.names.map_or_else(String::new, |id| format!(", to {}", short(&id)));
+        let text = format!(
+            "{} in block {}, number {}{to}",
+            spending.tx.compute_txid(),
+            grouped(spending.height),
+            spending.branch.index
+        );
+        hanging("spending   ", &text, width)
+    }));
     lines.push(format!(
         "headers    {} to {}, the last {}{time}",
         grouped(evidence.headers.first()),

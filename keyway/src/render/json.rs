@@ -5,7 +5,8 @@ use bitcoin::hex::DisplayHex;
 use keyway_carriers::script::Way;
 use keyway_chain::Height;
 use keyway_node::{
-    AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, Quote, UsedGroup,
+    AnswerView, Block, Carriage, CoinView, Costs, Life, NegotiationView, NextRotation, OfferView, Quote,
+    UsedGroup,
 };
 use keyway_protocol::card::Card;
 use keyway_protocol::message::{AnswerForm, Carrier};
@@ -247,6 +248,7 @@ pub struct NegotiationJson {
     netted_sat: Option<u64>,
     declined: Option<String>,
     waiting: Option<String>,
+    coin: Option<CoinJson>,
     rotation: Option<RotationJson>,
     as_of_height: u32,
 }
@@ -263,6 +265,50 @@ impl From<UsedGroup> for UsedGroupJson {
     fn from(used: UsedGroup) -> Self {
         let UsedGroup { digest, bits, published } = used;
         Self { digest: digest.to_lower_hex_string(), bits, published: published.map(|txid| txid.to_string()) }
+    }
+}
+
+/// The liveness coin of a pair.
+#[derive(Clone, Debug, Serialize)]
+pub struct CoinJson {
+    txid: String,
+    vout: u32,
+    amount_sat: u64,
+    names: String,
+    since_height: Option<u32>,
+    life: &'static str,
+    by_txid: Option<String>,
+    by_height: Option<u32>,
+    depth: Option<u32>,
+    by_own: Option<bool>,
+}
+
+impl From<&CoinView> for CoinJson {
+    fn from(coin: &CoinView) -> Self {
+        let (life, by) = match coin.life {
+            Life::Alive => ("alive", None),
+            Life::Moving(txid) => ("moving", Some(txid)),
+            Life::Ending(txid) => ("ending", Some(txid)),
+            Life::Spent { txid, .. } => ("spent", Some(txid)),
+        };
+        let (by_height, depth, by_own) = match coin.life {
+            Life::Spent { block, has, by_us, .. } => {
+                (block.map(|block| block.at.height.to_u32()), Some(has.to_u32()), by_us)
+            }
+            _ => (None, None, None),
+        };
+        Self {
+            txid: coin.outpoint.txid.to_string(),
+            vout: coin.outpoint.vout,
+            amount_sat: coin.amount.to_sat(),
+            names: coin.names.to_string(),
+            since_height: coin.since.map(|block| block.at.height.to_u32()),
+            life,
+            by_txid: by.map(|txid| txid.to_string()),
+            by_height,
+            depth,
+            by_own,
+        }
     }
 }
 
@@ -302,6 +348,7 @@ impl NegotiationJson {
             netted_sat: netted(view).map(Amount::to_sat),
             declined: view.declined.clone(),
             waiting: view.waiting.as_ref().map(ToString::to_string),
+            coin: view.coin.as_ref().map(CoinJson::from),
             rotation: view.rotation.map(RotationJson::from),
             as_of_height: as_of.to_u32(),
         }

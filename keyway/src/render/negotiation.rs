@@ -6,7 +6,8 @@ use bitcoin::Amount;
 use bitcoin::hex::DisplayHex;
 use keyway_carriers::script::Way;
 use keyway_node::{
-    AnswerView, Block, Carriage, Costs, NegotiationView, NextRotation, OfferView, UsedGroup, Waiting,
+    AnswerView, Block, Carriage, CoinView, Costs, Life, NegotiationView, NextRotation, OfferView, UsedGroup,
+    Waiting,
 };
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::negotiation::{NegotiationId, Role};
@@ -116,6 +117,13 @@ pub fn standing(view: &NegotiationView) -> String {
 /// Where a key stands, and what comes next.
 pub fn outlook(view: &NegotiationView) -> String {
     let standing = standing(view);
+    let standing = match &view.coin {
+        Some(coin) if coin.life != Life::Alive || view.state.seals() => match coin.life {
+            Life::Spent { .. } => standing,
+            _ => format!("{standing}; coin {}", life(coin)),
+        },
+        _ => standing,
+    };
     match (&view.waiting, view.rotation) {
         (Some(waiting), _) if !is_told(waiting) => format!("{standing}: {waiting}"),
         (_, Some(next)) => format!("{standing}; replaced {}", rotation(next)),
@@ -138,6 +146,29 @@ pub fn rotation(next: NextRotation) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", or ")
 }
 
+/// What the liveness coin says of the key.
+pub fn life(coin: &CoinView) -> String {
+    let since = coin
+        .since
+        .map_or_else(String::new, |block| format!(" since block\u{a0}{}", grouped(block.at.height)));
+    match coin.life {
+        Life::Alive => format!("alive{since}"),
+        Life::Moving(txid) => format!("alive{since}; on its way to the next key in {}", ends(txid)),
+        Life::Ending(txid) => format!("alive{since}; revocation {} waits to be mined", ends(txid)),
+        Life::Spent { txid, block, has, wants, by_us } => {
+            let by = match by_us {
+                Some(true) => " by this party",
+                Some(false) => " by the peer",
+                None => "",
+            };
+            let coming = if has < wants { "revocation coming" } else { "revoked" };
+            let depth = if has < wants { format!(", {has} of {wants} blocks") } else { String::new() };
+            let block = block.map_or_else(String::new, |_| format!(", {}", place(block)));
+            format!("{coming}{by} in {txid}{depth}{block}")
+        }
+    }
+}
+
 /// All that is known of a negotiation.
 pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> String {
     let (from, to) = match view.role {
@@ -157,6 +188,10 @@ pub fn text(view: &NegotiationView, own: &str, paint: Paint, width: usize) -> St
     }
     if let Some(waiting) = view.waiting.as_ref().filter(|waiting| !is_told(waiting)) {
         lines.add("waiting", &waiting.to_string());
+    }
+    if let Some(coin) = &view.coin {
+        lines.add("coin", &format!("{} of {}", coin.outpoint, sat(coin.amount)));
+        lines.add("", &life(coin));
     }
     if let Some(next) = view.rotation {
         lines.add("replaced", &rotation(next));

@@ -13,7 +13,7 @@ use super::protocol::{Bytes, Reply, Request};
 use super::socket_of;
 use crate::cli::params::{ParamsAction, ParamsPublish};
 use crate::cli::{BackupArgs, Cli, Command, EvidenceAction, Offer, PeerAction};
-use crate::commands::{backup, cards, evidence, params};
+use crate::commands::{backup, cards, evidence, params, revoke};
 use crate::error::Error;
 use crate::ui::Ui;
 use crate::{files, unlock};
@@ -32,8 +32,17 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
     // Without a home the command itself says what is wrong.
     let Ok(home) = unlock::home(&cli.global) else { return Ok(None) };
     let Ok(stream) = UnixStream::connect(socket_of(&home)) else { return Ok(None) };
+    // Who asks for it is asked, not the process that does it.
+    let confirmed = match &cli.command {
+        Command::Revoke(args) if !args.yes => {
+            revoke::confirm(&args.negotiation)?;
+            Some("--yes".to_owned())
+        }
+        _ => None,
+    };
+    let told = args.iter().skip(1).map(|arg| spelled(&cli.command, arg));
     let request = Request {
-        args: args.iter().skip(1).map(|arg| spelled(&cli.command, arg)).collect(),
+        args: with_option(told.collect(), confirmed),
         input: input(&cli.command)?.map(Bytes),
         width: Some(ui.width()),
         color: ui.in_color(),
@@ -55,6 +64,13 @@ pub fn forward(cli: &Cli, args: &[OsString], ui: &Ui) -> Result<Option<u8>, Erro
     }
     let _ = std::io::stderr().lock().write_all(reply.stderr.as_bytes());
     Ok(Some(reply.code))
+}
+
+/// The arguments with one option more, which stands before `--` where that is.
+fn with_option(mut args: Vec<String>, option: Option<String>) -> Vec<String> {
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    args.splice(end..end, option);
+    args
 }
 
 /// As `keyway --json backup` tells it.
@@ -110,6 +126,7 @@ fn is_servable(command: &Command) -> bool {
         | Command::Submit(_)
         | Command::Cancel(_)
         | Command::Rotate(_)
+        | Command::Revoke(_)
         | Command::Sync
         | Command::Show(_)
         | Command::Trace(_)

@@ -78,6 +78,7 @@ fn app(control: Control) -> Router {
         .route("/v1/negotiations/{which}", get(show))
         .route("/v1/negotiations/{which}/psbt", get(psbt))
         .route("/v1/negotiations/{which}/cancel", post(cancel))
+        .route("/v1/negotiations/{which}/revoke", post(revoke))
         .route("/v1/offers", post(offer))
         .route("/v1/prepared-offers", post(prepare))
         .route("/v1/submissions", post(submit))
@@ -148,6 +149,10 @@ async fn psbt(State(control): State<Control>, Path(which): Path<String>) -> Resp
 
 async fn cancel(State(control): State<Control>, Path(which): Path<String>) -> Response {
     command(control, ["cancel", "--", &which], None).await
+}
+
+async fn revoke(State(control): State<Control>, Path(which): Path<String>) -> Response {
+    command(control, ["revoke", "--yes", "--", &which], None).await
 }
 
 #[derive(Deserialize)]

@@ -172,7 +172,7 @@ error: the configuration car/keyway.toml is wrong
      |
   25 | anser = true
      | ^^^^^
-  unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`, `suites`, `carriers`, `groups_from`
+  unknown field `anser`, expected one of `answer`, `offer_depth`, `key_depth`, `least_price_sat`, `liveness`, `suites`, `carriers`, `groups_from`
   correct the file, and look at it with `keyway config check`
 
 "#]]

@@ -31,6 +31,7 @@ mod fleet;
 mod help;
 mod killed;
 mod lab;
+mod liveness;
 mod many_offers;
 #[path = "../../../node/tests/party/operator.rs"]
 mod operator;

@@ -47,11 +47,13 @@ impl World<'_> {
         if theirs.is_empty() || !theirs.iter().all(same_chain) {
             return Ok(());
         }
+        // Whose policy asks for less depth stops before the other.
+        let may_end = |state: State| state == State::Revoked && self.was_revoked();
         let has_key = |other: &Home| {
             let found = other.seen.view(view.id);
             found.is_some_and(|theirs| {
                 theirs.fingerprint == view.fingerprint
-                    && (theirs.state.opens() || theirs.state == State::Provisional)
+                    && (theirs.state.opens() || theirs.state == State::Provisional || may_end(theirs.state))
             })
         };
         Law::Reachable.holds(theirs.iter().any(|other| has_key(other)), || {

@@ -1,6 +1,9 @@
 //! What must hold when everything has come to rest.
 
-use bitcoin::Amount;
+use std::collections::HashSet;
+
+use bitcoin::{Amount, OutPoint, ScriptBuf};
+use keyway_carriers::script::liveness::Liveness;
 use keyway_ledger::{BroadcastError, Ledger, RefusalKind};
 use keyway_node::NegotiationView;
 use keyway_protocol::message::Carrier;
@@ -8,7 +11,7 @@ use keyway_protocol::negotiation::Role;
 use keyway_protocol::state::State;
 
 use super::{Law, Violation, from_scratch, memory_follows_disk, sound};
-use crate::people::NAMES;
+use crate::people::{MALLORY, NAMES};
 use crate::room::Which;
 use crate::world::{Home, World};
 
@@ -38,6 +41,8 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
     let copied = world.homes.iter().any(|other| other.which == Which::Copy);
     let lasts = match view.state {
         State::Active | State::Superseded | State::Expired => true,
+        // Where the coin was spent, it was by somebody who asked for that.
+        State::Revoked => world.was_revoked(),
         // Between honest parties nothing declines, but a copied home competes with the original. What came too late to
         // be answered goes back.
         State::Declined | State::PaidUnanswered => !honest_peer || copied,
@@ -51,11 +56,36 @@ fn ended(world: &World<'_>, home: &Home, view: &NegotiationView) -> Result<(), V
     Law::TheTable.holds(lasts, || format!("{} still has {view:?}", home.name()))
 }
 
-/// [`Law::NoCoinLost`]: what a home paid to a script's hash, to lock a payment or as an envelope, was opened.
+/// [`Law::NoCoinLost`]: what a home paid to a script's hash, to lock a payment or as an envelope, was opened. Liveness coins
+/// stay.
 fn nothing_stays_in_scripts(world: &World<'_>) -> Result<(), Violation> {
+    let living = liveness_scripts(world);
+    let lives = |outpoint: &OutPoint| {
+        world.sim.output(outpoint).is_some_and(|coin| living.contains(&coin.script_pubkey))
+    };
     let mut left = world.sim.script_hashes().into_iter();
-    let left = left.find(|outpoint| world.sent.contains_key(&outpoint.txid));
+    let left = left.find(|outpoint| world.sent.contains_key(&outpoint.txid) && !lives(outpoint));
     Law::NoCoinLost.holds(left.is_none(), || format!("nobody opened {left:?}"))
+}
+
+/// What the coins of all negotiations pay to.
+fn liveness_scripts(world: &World<'_>) -> HashSet<ScriptBuf> {
+    let people = &world.room.people;
+    let script = |home: &Home, view: &NegotiationView| {
+        let own = people.person(home.person)?.key();
+        let peer = NAMES.iter().position(|name| *name == view.peer).unwrap_or(MALLORY);
+        let peer = people.person(peer)?.key();
+        let (initiator, responder) = match view.role {
+            Role::Initiator => (own, peer),
+            Role::Responder => (peer, own),
+        };
+        Some(Liveness { negotiation: view.id, initiator, responder }.script().to_p2wsh())
+    };
+    world
+        .homes
+        .iter()
+        .flat_map(|home| home.seen.views.iter().filter_map(move |view| script(home, view)))
+        .collect()
 }
 
 /// Whether a coin that an unmined offer spends is gone. One that was never sent has no such excuse.

@@ -7,7 +7,7 @@ use bitcoin::block::Header;
 use bitcoin::{BlockHash, FeeRate, OutPoint, Transaction, Txid};
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_ledger::{BroadcastError, Coin, Hit, Ledger, LedgerError, Next, RefusalKind, Watch};
-use keyway_node::{NodeError, Party};
+use keyway_node::{Life, NodeError, Party};
 use keyway_protocol::state::State;
 
 use super::{Law, Violation, shown, sound};
@@ -37,6 +37,11 @@ fn stored_part(party: &Party) -> Result<String, NodeError> {
     for mut view in party.negotiations()? {
         // What it waits for depends on what the ledger showed.
         view.waiting = None;
+        if let Some(coin) = &mut view.coin
+            && matches!(coin.life, Life::Moving(_) | Life::Ending(_))
+        {
+            coin.life = Life::Alive;
+        }
         let unmined = view.answer.as_ref().is_some_and(|answer| answer.block.is_none());
         if view.state == State::Answered || unmined {
             (view.state, view.answer, view.fingerprint) = (State::Offered, None, None);

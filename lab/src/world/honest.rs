@@ -2,8 +2,10 @@
 
 use bitcoin::Amount;
 use keyway_ledger::Ledger;
-use keyway_node::{NodeError, OfferRequest};
+use keyway_node::{Life, NegotiationView, NodeError, OfferRequest};
 use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::negotiation::NegotiationId;
+use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
 
 use super::World;
@@ -126,10 +128,10 @@ impl World<'_> {
         Law::Reachable.holds(opened || !due, || format!("{peer} cannot open what was sealed for it"))
     }
 
-    /// Whether the receivers' policies let them use the key already.
-    fn deep_enough_for(&self, receivers: &[usize], id: keyway_protocol::negotiation::NegotiationId) -> bool {
+    /// Whether the receivers' policies let them use the key already, and still.
+    fn deep_enough_for(&self, receivers: &[usize], id: NegotiationId) -> bool {
         let provisional = |home: &Home| {
-            home.seen.view(id).is_some_and(|view| view.state == keyway_protocol::state::State::Provisional)
+            home.seen.view(id).is_some_and(|view| matches!(view.state, State::Provisional | State::Revoked))
         };
         !receivers.iter().any(|index| self.homes.get(*index).is_some_and(provisional))
     }
@@ -210,6 +212,22 @@ impl World<'_> {
         self.tell(format!("{} is copied", copy.name()));
         self.homes.push(copy);
         Ok(())
+    }
+
+    /// Somebody spends the coin that a key lives by.
+    pub(super) fn revoke(&mut self) -> Result<(), Violation> {
+        let Some(index) = self.draw_home() else { return Ok(()) };
+        let Some(home) = self.homes.get(index) else { return Ok(()) };
+        let lives = |view: &&NegotiationView| view.coin.as_ref().is_some_and(|coin| coin.life == Life::Alive);
+        let living: Vec<NegotiationId> = home.seen.views.iter().filter(lives).map(|view| view.id).collect();
+        let Some(id) = self.rng.choice(living) else { return Ok(()) };
+        let trouble = self.draw_trouble();
+        self.revoked = true;
+        let outcome = self.attempt(index, "revoke", trouble, |party, link| party.revoke(link, id))?;
+        match outcome {
+            Outcome::Answered(Err(error)) => self.expect_sound("revoke", &error),
+            _ => Ok(()),
+        }
     }
 
     /// A home is left alone until the end.

@@ -42,6 +42,8 @@ pub struct World<'r> {
     used: Used,
     attacker: Option<Attacker>,
     refused: HashSet<NegotiationId>,
+    /// Whether somebody wanted keys to be revoked.
+    revoked: bool,
     /// What the faucet paid: whoever pays sends again what is not mined.
     payments: Vec<Arc<Transaction>>,
     /// The secrets of locked payments that homes published.
@@ -84,6 +86,7 @@ impl<'r> World<'r> {
             used: Used::default(),
             attacker,
             refused: HashSet::new(),
+            revoked: false,
             payments: Vec::new(),
             revealed: HashSet::new(),
             sent: HashMap::new(),
@@ -186,13 +189,21 @@ impl<'r> World<'r> {
             88..=89 => self.restart(),
             90..=91 => self.copy_home(),
             92 => self.silence(),
-            93 => self.pay_somebody(),
+            93 => match self.rng.u8(..3) {
+                0 => self.revoke(),
+                _ => self.pay_somebody(),
+            },
             _ => self.attack(),
         }
     }
 
     pub(crate) fn tell(&mut self, line: String) {
         self.story.push(line);
+    }
+
+    /// Whether somebody wanted keys to be revoked.
+    pub(crate) fn was_revoked(&self) -> bool {
+        self.revoked
     }
 
     /// Whether the ledger refused that offer when it was sent again.

@@ -57,6 +57,8 @@ pub struct Policy {
     pub key_depth: Depth,
     /// Offers below this price are left unanswered.
     pub least_price: Amount,
+    /// Whether an answer creates a liveness coin where the pair has none, and this home moves it on.
+    pub liveness: bool,
 }
 
 /// The suites and carriers that are answered, the most wanted first. The card lists them.
@@ -128,6 +130,7 @@ struct PolicyTable {
     offer_depth: Option<u32>,
     key_depth: Option<u32>,
     least_price_sat: Option<u64>,
+    liveness: Option<bool>,
     suites: Option<Vec<String>>,
     carriers: Option<Vec<String>>,
     #[serde(default)]
@@ -171,7 +174,13 @@ impl Policy {
     /// little, and people wait for it at a terminal.
     pub fn default_on(chain: &Chain) -> Self {
         let key_depth = Depth::new(if chain.name().ends_with("regtest") { 2 } else { 6 });
-        Self { answer: true, offer_depth: Depth::new(1), key_depth, least_price: Amount::ZERO }
+        Self {
+            answer: true,
+            offer_depth: Depth::new(1),
+            key_depth,
+            least_price: Amount::ZERO,
+            liveness: false,
+        }
     }
 }
 
@@ -233,6 +242,7 @@ impl Config {
             offer_depth: depth("offer_depth", file.policy.offer_depth, default.offer_depth)?,
             key_depth: depth("key_depth", file.policy.key_depth, default.key_depth)?,
             least_price: file.policy.least_price_sat.map_or(default.least_price, Amount::from_sat),
+            liveness: file.policy.liveness.unwrap_or(default.liveness),
         };
         let accepts = Accepts {
             suites: listed("suites", file.policy.suites, &Suite::USUAL).map_err(wrong)?,
@@ -267,7 +277,7 @@ impl Config {
 
     /// The file that gives this configuration, every setting explained.
     pub fn to_toml(&self) -> String {
-        let Policy { answer, offer_depth, key_depth, least_price } = self.policy;
+        let Policy { answer, offer_depth, key_depth, least_price, liveness } = self.policy;
         format!(
             "# Keyway's configuration. `keyway config check` says what is in force.\n\n\
              # The chain this party is on. It is part of the identity: changing it makes the home useless.\n\
@@ -284,6 +294,9 @@ impl Config {
              key_depth = {key_depth}\n\
              # Offers that pay less are left unanswered; their coins can be spent once they have expired.\n\
              least_price_sat = {least}\n\
+             # Whether an answer puts aside a liveness coin, where the pair has none: while it is unspent the pair's keys live, and\n\
+             # either side can spend it alone, `keyway revoke`, which all can see. This home then moves it on with each new key.\n\
+             liveness = {liveness}\n\
              # Suites and carriers that are answered, the most wanted first; the card lists them. Without these lines: all,\n\
              # but ffdh-published and ffdh-custom, whose groups come from others.\n\
              {suites}\

@@ -97,7 +97,8 @@ impl Party {
                 break;
             }
             // One that cannot be answered must not keep the others from being answered.
-            match self.answer(ledger, &record, &offer, feerate) {
+            let coin = self.coin_of_answer(&record, readings);
+            match self.answer(ledger, &record, &offer, (feerate, coin)) {
                 Ok(sent) => events.push(Event::AnswerSent { id: record.id, txid: sent.txid }),
                 Err(error @ (NodeError::Ledger(_) | NodeError::DiskFull(_) | NodeError::Store { .. })) => {
                     return Err(error);
@@ -131,12 +132,19 @@ impl Party {
         ledger: &dyn Ledger,
         record: &Record,
         offer: &OfferRead,
-        feerate: FeeRate,
+        (feerate, coin): (FeeRate, Option<TxOut>),
     ) -> Result<Sent, NodeError> {
         self.check_time(offer)?;
         check_enforced(ledger, record.carrier, record.suite)?;
         let way = self.answer_way(ledger, record, offer)?;
-        let (record, mut sent) = self.store_answer(record, offer, way, feerate)?;
+        let stored = self.store_answer(record, offer, way, (feerate, coin.as_ref()));
+        let (record, mut sent) = match stored {
+            // What was paid is too little for a coin beside: the answer matters more.
+            Err(NodeError::Funds { .. } | NodeError::TooLittle { .. }) if coin.is_some() => {
+                self.store_answer(record, offer, way, (feerate, None))?
+            }
+            stored => stored?,
+        };
         self.records.insert(record.id, record);
         let (taken, outcome) = self.dispatch_all(ledger, &sent);
         let answer = sent.last().cloned().ok_or_else(|| impossible("an answer without a transaction"))?;
@@ -173,7 +181,7 @@ impl Party {
         record: &Record,
         offer: &OfferRead,
         way: Way,
-        feerate: FeeRate,
+        (feerate, coin): (FeeRate, Option<&TxOut>),
     ) -> Result<(Record, Vec<Sent>), NodeError> {
         let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?.clone();
         let message = offer.message.as_ref().ok_or(NodeError::NotForUs(record.id))?;
@@ -230,11 +238,12 @@ impl Party {
             let shown = kept.map(|(kept, _)| kept).or(committed.as_ref().map(|it| it.envelope.clone()));
             let (tx, fee) = match &locked {
                 Some(locked) => {
-                    let beside = Beside::new(&bytes, fund, shown, lock_time)?;
+                    let beside = Beside::new(&bytes, fund, shown, lock_time)?.with(coin.cloned());
                     locked.collect(identity, &beside, locked.collecting_fee(&beside, feerate))?
                 }
                 None => {
-                    let outputs = Outputs::of(&offer.carried, chain, own.key, record, &bytes, way)?;
+                    let mut outputs = Outputs::of(&offer.carried, chain, own.key, record, &bytes, way)?;
+                    outputs.paid.extend(coin.cloned());
                     let run = offer.carried.collected().into_iter().chain(fund.map(|(outpoint, _)| outpoint));
                     let run: Vec<OutPoint> = run.collect();
                     let order = Order {

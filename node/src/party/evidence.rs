@@ -6,7 +6,7 @@ use keyway_chain::{BlockRef, Depth, Height};
 use keyway_evidence::merkle::Branch;
 use keyway_evidence::{
     Contents, Disclosures, Entry, Evidence, Headers, LEAD, MOST_DEPTH, MOST_SESSIONS, SessionWord, Shown,
-    Word,
+    Spending, Word,
 };
 use keyway_ledger::Ledger;
 use keyway_protocol::card::Card;
@@ -17,6 +17,7 @@ use keyway_protocol::ratchet::BestChain;
 use thiserror::Error;
 
 use super::Party;
+use super::liveness::SpentCoin;
 use super::session::short;
 use crate::error::{Kind, NodeError};
 use crate::history::Mined;
@@ -139,7 +140,8 @@ impl Party {
     ) -> Result<Evidence, NodeError> {
         self.certain()?;
         let case = self.case(id)?;
-        let headers = self.headers(ledger, &case, request)?;
+        let spent = self.spent_coins(case.record, case.offer.at.height, self.depth_of(request))?;
+        let headers = self.headers(ledger, &case, &spent, request)?;
         let coin = self.reader().input0_amount(case.offer).ok_or(EvidenceError::Unfit(short(&id)))?;
         let disclosures = self.disclosures(&case, request)?;
         let (own, peer) = (self.card.signed_permanent(), case.peer.signed_permanent());
@@ -149,9 +151,11 @@ impl Party {
         };
         let offer = self.entry(ledger, &case, case.offer)?;
         let answer = case.answer.map(|answer| self.entry(ledger, &case, answer)).transpose()?;
+        let spendings =
+            spent.iter().map(|spent| self.shown_spending(ledger, &case, spent)).collect::<Result<_, _>>()?;
         let chain = self.config.chain.clone();
         let mut evidence =
-            Evidence { chain, initiator, responder, offer, coin, answer, disclosures, headers };
+            Evidence { chain, initiator, responder, offer, coin, answer, spendings, disclosures, headers };
         if let Some(other) = &request.join {
             join(&mut evidence, other.clone(), &id)?;
         }
@@ -177,10 +181,12 @@ impl Party {
         &self,
         ledger: &dyn Ledger,
         case: &Case<'_>,
+        spent: &[SpentCoin<'_>],
         request: &EvidenceRequest,
     ) -> Result<Headers, NodeError> {
-        let pivot = case.answer.unwrap_or(case.offer).at.height;
-        let wants = request.depth.unwrap_or(self.config.policy.key_depth);
+        let last = case.answer.unwrap_or(case.offer);
+        let pivot = spent.last().map_or(last, |spent| spent.by).at.height;
+        let wants = self.depth_of(request);
         if wants > Depth::new(MOST_DEPTH) {
             return Err(EvidenceError::TooDeep(wants).into());
         }
@@ -204,7 +210,10 @@ impl Party {
             headers.block(mined.at.height).map(|block| block.hash) == self.history.hash_at(mined.at.height)
         };
         let in_best = ledger.block_at(last)?.map(|block| block.hash) == self.history.hash_at(last);
-        let same = in_best && is_followed(case.offer) && case.answer.is_none_or(is_followed);
+        let same = in_best
+            && is_followed(case.offer)
+            && case.answer.is_none_or(is_followed)
+            && spent.iter().all(|spent| is_followed(spent.by));
         if same { Ok(headers) } else { Err(EvidenceError::Moved.into()) }
     }
 
@@ -213,15 +222,34 @@ impl Party {
         Ok(block.at)
     }
 
+    fn depth_of(&self, request: &EvidenceRequest) -> Depth {
+        request.depth.unwrap_or(self.config.policy.key_depth)
+    }
+
+    fn shown_spending(
+        &self,
+        ledger: &dyn Ledger,
+        case: &Case<'_>,
+        spent: &SpentCoin<'_>,
+    ) -> Result<Spending, NodeError> {
+        let way = (spent.by.at.height, self.branch(ledger, case, spent.by)?);
+        Ok(Spending::new(way, &spent.by.tx, (&spent.coin, spent.known), spent.names))
+    }
+
     /// A transaction with its way to its block's header.
     fn entry(&self, ledger: &dyn Ledger, case: &Case<'_>, mined: &Mined) -> Result<Entry, NodeError> {
+        let branch = self.branch(ledger, case, mined)?;
+        Ok(Entry::new(mined.at.height, branch, &mined.tx, self.commit_of(&mined.tx)))
+    }
+
+    fn branch(&self, ledger: &dyn Ledger, case: &Case<'_>, mined: &Mined) -> Result<Branch, NodeError> {
         let block = self.followed(mined.at.height)?;
         let txids = ledger.txids(&block.hash)?.ok_or(EvidenceError::Moved)?;
         let index =
             usize::try_from(mined.at.index).ok().filter(|index| txids.get(*index) == Some(&mined.txid));
         let branch = index.and_then(|index| Branch::of(&txids, index)).ok_or(EvidenceError::Moved)?;
         branch.root(mined.txid).map_err(|_| EvidenceError::Unfit(short(&case.record.id)))?;
-        Ok(Entry::new(mined.at.height, branch, &mined.tx, self.commit_of(&mined.tx)))
+        Ok(branch)
     }
 
     /// The transaction that made the coin of an envelope, where this home has it.

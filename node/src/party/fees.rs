@@ -105,14 +105,24 @@ impl Party {
         sent: &Sent,
         feerate: FeeRate,
     ) -> Result<Option<Txid>, NodeError> {
-        let Some(draft) = self.dearer(sent, feerate) else { return Ok(None) };
+        let draft = match self.dearer(sent, feerate) {
+            Some(draft) => draft,
+            None => match self.dearer_revocation(sent, feerate)? {
+                Some(draft) => draft,
+                None => return Ok(None),
+            },
+        };
         self.send_new(ledger, draft, sent.purpose)
     }
 
     /// The same transaction with a higher fee, unsigned.
     fn dearer(&self, sent: &Sent, feerate: FeeRate) -> Option<Draft> {
-        let coins: Option<Vec<TxOut>> =
-            sent.tx.input.iter().map(|input| self.own_coin(&input.previous_output)).collect();
+        let liveness = sent.tx.input.first().and_then(|input| self.liveness_coin(input));
+        let coin = |(index, input): (usize, &TxIn)| {
+            let first = liveness.as_ref().filter(|_| index == 0).map(|(coin, _)| coin.clone());
+            first.or_else(|| self.own_coin(&input.previous_output))
+        };
+        let coins: Option<Vec<TxOut>> = sent.tx.input.iter().enumerate().map(coin).collect();
         let fee = feerate.fee_wu(sent.tx.weight())?;
         let more = fee.checked_sub(sent.fee)?;
         let mut tx = Transaction::clone(&sent.tx);
@@ -120,7 +130,7 @@ impl Party {
         change.value =
             change.value.checked_sub(more).filter(|rest| *rest >= self.config.chain.dust_p2wpkh())?;
         tx.input.iter_mut().for_each(|input| input.witness.clear());
-        Some(Draft { tx, coins: coins?, envelope: None })
+        Some(Draft { tx, coins: coins?, envelope: liveness.map(|(_, script)| script) })
     }
 
     /// Spends the change of a transaction so that both together pay enough. `None` if there is none, or too

@@ -3,7 +3,7 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut};
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Weight};
 use keyway_carriers::script::lock::{Lock, Spend, collecting_weight, returning_weight};
 use keyway_carriers::script::{self, data, envelope};
 use keyway_carriers::value::p2wpkh_weight;
@@ -53,7 +53,8 @@ impl LockedPayment {
             Riding::Envelope(_) => envelope::revealing_weight(self.answer_len),
         };
         let own = 1 + usize::from(beside.fund.is_some());
-        let weight = p2wpkh_weight(own, 1) + message + collecting_weight(self.suite);
+        let coin = beside.coin.as_ref().map_or(Weight::ZERO, TxOut::weight);
+        let weight = p2wpkh_weight(own, 1) + message + coin + collecting_weight(self.suite);
         feerate.fee_wu(weight).unwrap_or(Amount::MAX)
     }
 
@@ -73,8 +74,10 @@ impl LockedPayment {
                 coins.push((shown.outpoint, envelope::output(&self.chain, &shown.script)));
             }
         }
+        outputs.extend(beside.coin.clone());
         let paid = coins.iter().map(|(_, coin)| coin.value).sum();
-        outputs.insert(0, self.pay(identity, paid, fee)?);
+        let besides = outputs.iter().map(|output| output.value).sum::<Amount>();
+        outputs.insert(0, self.pay(identity, paid, fee.checked_add(besides).unwrap_or(Amount::MAX))?);
         let (inputs, coins): (Vec<OutPoint>, Vec<TxOut>) = coins.into_iter().unzip();
         let tx = unsigned(&inputs, outputs, beside.lock_time);
         let spend = Spend { tx: &tx, input: 1, spent: &coins };
@@ -116,6 +119,8 @@ impl LockedPayment {
 pub(super) struct Beside {
     message: Riding,
     fund: Option<(OutPoint, TxOut)>,
+    /// The liveness coin that it creates.
+    coin: Option<TxOut>,
     lock_time: LockTime,
 }
 
@@ -136,7 +141,12 @@ impl Beside {
             Some(shown) => Riding::Envelope(shown),
             None => Riding::Output(data::write(bytes).map_err(impossible)?),
         };
-        Ok(Self { message, fund, lock_time: lock_time.unwrap_or(LockTime::ZERO) })
+        Ok(Self { message, fund, coin: None, lock_time: lock_time.unwrap_or(LockTime::ZERO) })
+    }
+
+    /// The same with a liveness coin.
+    pub(super) fn with(self, coin: Option<TxOut>) -> Self {
+        Self { coin, ..self }
     }
 
     /// What an answer of this home brought.
@@ -151,7 +161,8 @@ impl Beside {
             (None, Some(shown)) => Riding::Envelope(shown),
             (None, None) => return Err(impossible("an answer without its message")),
         };
-        Ok(Self { message, fund, lock_time: tx.lock_time })
+        let coin = tx.output.iter().find(|output| output.script_pubkey.is_p2wsh()).cloned();
+        Ok(Self { message, fund, coin, lock_time: tx.lock_time })
     }
 
     fn script(&self) -> Option<ScriptBuf> {
@@ -322,7 +333,11 @@ impl Party {
         if fee < sent.fee.checked_add(relay).unwrap_or(Amount::MAX) {
             return Ok(None);
         }
-        locked.collect(&self.identity, &beside, fee).map(Some)
+        match locked.collect(&self.identity, &beside, fee) {
+            // A liveness coin beside leaves no more for miners.
+            Err(NodeError::TooLittle { .. }) => Ok(None),
+            collected => collected.map(Some),
+        }
     }
 
     fn replace_answer(

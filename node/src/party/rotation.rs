@@ -67,7 +67,7 @@ impl Party {
             .into_iter()
             .filter(|(_, state)| state.seals())
             .filter_map(|(id, _)| self.records.get(&id).cloned())
-            .filter(|record| self.is_due(record, readings))
+            .filter(|record| self.is_due(record, readings) && !self.is_ending(record, readings))
             .collect();
         for record in due {
             let outcome = self.make_offer(ledger, &self.same_terms(&record));
@@ -163,7 +163,8 @@ impl Party {
         }
     }
 
-    /// The key of each epoch that a later one superseded so long ago that nothing under it can be in time any more.
+    /// The key of each epoch that a later one superseded, or a revocation ended, so long ago that nothing under it can be in
+    /// time any more.
     pub(super) fn outlived(&self, readings: &[(NegotiationId, Reading)]) -> Vec<NegotiationId> {
         let states = || {
             readings.iter().zip(self.states(readings)).map(|((_, reading), (id, state))| (id, reading, state))
@@ -179,10 +180,12 @@ impl Party {
             .collect();
         let tip = self.history.tip();
         let is_long_ago = |peer: PartyKey| active.get(&peer).is_some_and(|since| since.plus(WINDOW) <= tip);
-        states()
-            .filter(|(id, _, state)| *state == State::Superseded && of_peer(id).is_some_and(is_long_ago))
-            .map(|(id, _, _)| id)
-            .collect()
+        let is_outlived = |(id, reading, state): &(NegotiationId, &Reading, State)| match state {
+            State::Superseded => of_peer(id).is_some_and(is_long_ago),
+            State::Revoked => reading.facts.revoked.is_some_and(|since| since.plus(WINDOW) <= tip),
+            _ => false,
+        };
+        states().filter(is_outlived).map(|(id, _, _)| id).collect()
     }
 }
 

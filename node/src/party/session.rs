@@ -160,7 +160,8 @@ impl Party {
         let active = states.iter().find(|(_, state)| state.seals());
         // One that is under way says when to come back.
         let coming = || states.iter().find(|(_, state)| is_under_way(*state));
-        let found = active.or_else(coming).map(|(id, _)| *id);
+        let revoked = || states.iter().rev().find(|(_, state)| *state == State::Revoked);
+        let found = active.or_else(coming).or_else(revoked).map(|(id, _)| *id);
         found.ok_or_else(|| NodeError::NoActiveKey(whom.to_owned()))
     }
 

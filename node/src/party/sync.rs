@@ -67,6 +67,27 @@ pub enum Event {
         /// The transaction that takes it back.
         txid: Txid,
     },
+    /// A pair's liveness coin is on its way to a new epoch.
+    CoinMoved {
+        /// The epoch's negotiation.
+        id: NegotiationId,
+        /// The transaction that moves it.
+        txid: Txid,
+    },
+    /// A pair's liveness coin was spent, in a block that joined: its keys end at the policy's depth.
+    RevocationSeen {
+        /// The negotiation that the coin named.
+        id: NegotiationId,
+        /// The transaction that spent it.
+        txid: Txid,
+    },
+    /// A liveness coin was moved before this party's revocation was mined: the moved one is being spent.
+    RevocationSent {
+        /// The negotiation that it names.
+        id: NegotiationId,
+        /// The transaction that spends it.
+        txid: Txid,
+    },
     /// An answer was replaced by one that pays more to miners.
     FeeRaised {
         /// The negotiation.
@@ -185,9 +206,14 @@ impl Party {
         self.refund_due(ledger, &readings, &mut synced.events)?;
         self.raise_fees(ledger, &readings, &mut synced.events)?;
         self.tend_envelopes(ledger, &readings, &mut synced.events)?;
+        self.move_coins(ledger, &readings, &mut synced.events)?;
+        self.revoke_moved(ledger, &readings, &mut synced.events)?;
         self.rotate_due(ledger, &readings, &mut synced.events)?;
         if synced.events.len() > events {
             readings = self.readings()?;
+        }
+        if synced.connected > 0 {
+            self.tell_revocations(before, &readings, &mut synced.events);
         }
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;
@@ -324,19 +350,21 @@ impl Party {
     }
 
     /// Watches the unspent coins of this party in a transaction and, if it is the party's own, all its outputs:
-    /// among them is the anchor, whose spending is the answer. Whether this party's own
-    /// pays others something that was not watched.
+    /// among them is the anchor, whose spending is the answer; of others', those that may be a lock or a liveness coin.
+    /// Whether there is something among them, not this party's alone, that was not watched.
     fn watch_tx(&self, watch: &mut Watch, tx: &Transaction, txid: Txid) -> bool {
         let (own_key, own_script) = (self.key().to_bytes(), self.key().script());
         let own = tx.input.first().and_then(|input| input.witness.nth(1)) == Some(&own_key[..]);
+        // An answer's liveness coin, and what a move makes of it, can be spent in the block that brings them.
+        let may_create = tx.input.iter().any(|input| watch.has_outpoint(&input.previous_output));
         let mut news = false;
         for (vout, output) in (0u32..).zip(&tx.output) {
             let to_us = output.script_pubkey == own_script;
             let outpoint = OutPoint::new(txid, vout);
             // What a peer locked may go back to it: its spending is news for this party too.
-            let matters = own || to_us || lock::may_be(&output.script_pubkey);
-            if matters && self.history.spender(&outpoint).is_none() {
-                news |= watch.add_outpoint(outpoint) && own && !to_us;
+            let may_be = lock::may_be(&output.script_pubkey);
+            if (own || to_us || may_be) && self.history.spender(&outpoint).is_none() {
+                news |= watch.add_outpoint(outpoint) && (own || (may_be && may_create)) && !to_us;
             }
         }
         news
@@ -355,6 +383,10 @@ impl Party {
                 self.history.remove_sent(&sent.txid);
                 continue;
             }
+            if !self.may_go(&sent) {
+                self.history.set_hopeless(sent.txid, true);
+                continue;
+            }
             match ledger.broadcast(&sent.tx) {
                 Ok(_) => {
                     self.history.set_hopeless(sent.txid, false);
@@ -362,11 +394,11 @@ impl Party {
                 }
                 Err(BroadcastError::Ledger(error)) => return Err(error.into()),
                 Err(BroadcastError::Refused(refusal)) => {
-                    let waits = matches!(sent.purpose, Purpose::Cancel(_));
+                    let waits = matches!(sent.purpose, Purpose::Cancel(_) | Purpose::Revoke(_));
                     let missing = refusal.kind() == RefusalKind::MissingInputs;
                     self.history.set_hopeless(sent.txid, missing || waits);
                     if waits {
-                        // The ledger keeps the offer, and takes no other in its place.
+                        // The ledger keeps the offer, or another spending of the coin, and takes none in its place.
                         continue;
                     }
                     if self.gave_up(&sent, &refusal)? {
@@ -381,7 +413,10 @@ impl Party {
                         self.store.step(|store| store.remove_sent(&sent.txid))?;
                         self.history.remove_sent(&sent.txid);
                     }
-                    events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
+                    // Another spending of the coin was faster.
+                    if !matches!(sent.purpose, Purpose::Move(_)) {
+                        events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
+                    }
                 }
             }
         }
@@ -391,14 +426,23 @@ impl Party {
     /// All negotiations whose peer's card is known, as the chain tells them now.
     pub(super) fn readings(&self) -> Result<Vec<(NegotiationId, Reading)>, NodeError> {
         let read = |record: &Record| Ok(self.reading(record)?.map(|reading| (record.id, reading)));
-        self.records.values().filter_map(|record| read(record).transpose()).collect()
+        self.marked(self.records.values().filter_map(|record| read(record).transpose()).collect())
     }
 
-    /// Those with one peer: the state of a negotiation depends on no other's.
+    fn marked(
+        &self,
+        readings: Result<Vec<(NegotiationId, Reading)>, NodeError>,
+    ) -> Result<Vec<(NegotiationId, Reading)>, NodeError> {
+        let mut readings = readings?;
+        self.mark_revoked(&mut readings);
+        Ok(readings)
+    }
+
+    /// Those with one peer: the state of a negotiation depends on no other peer's.
     pub(super) fn readings_with(&self, peer: PartyKey) -> Result<Vec<(NegotiationId, Reading)>, NodeError> {
         let read = |record: &Record| Ok(self.reading(record)?.map(|reading| (record.id, reading)));
         let with_peer = self.records.values().filter(|record| record.peer == peer);
-        with_peer.filter_map(|record| read(record).transpose()).collect()
+        self.marked(with_peer.filter_map(|record| read(record).transpose()).collect())
     }
 
     pub(super) fn states(&self, readings: &[(NegotiationId, Reading)]) -> Vec<(NegotiationId, State)> {

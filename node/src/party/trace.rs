@@ -165,6 +165,8 @@ impl Scan {
                 return Ok(after.height);
             }
             match ledger.next(after, &self.watch)? {
+                // What a block brings may be spent in it: then it is asked for again.
+                Next::Connect(block) if self.heed(&block.hits) => {}
                 Next::Connect(block) => {
                     progress(block.at.height);
                     self.connect(block);
@@ -208,7 +210,6 @@ impl Scan {
         }
         self.walked.push_back((block.at, clock));
         for hit in block.hits {
-            self.heed(&hit);
             let placed = Placed {
                 txid: hit.txid,
                 block: block.at,
@@ -221,14 +222,21 @@ impl Scan {
         }
     }
 
-    /// Hears of what spends their coins, and outputs that may be locks.
-    fn heed(&mut self, hit: &Hit) {
-        for (vout, output) in (0..).zip(&hit.tx.output) {
-            let script = &output.script_pubkey;
-            if self.watch.has_script(script) || lock::may_be(script) {
-                self.watch.add_outpoint(OutPoint::new(hit.txid, vout));
+    /// Hears of what spends their coins, and outputs that may be locks or liveness coins. Whether there are such that it did
+    /// not hear of, and that may be spent in the same block.
+    fn heed(&mut self, hits: &[Hit]) -> bool {
+        let mut news = false;
+        for hit in hits {
+            let spends = hit.tx.input.iter().any(|input| self.watch.has_outpoint(&input.previous_output));
+            for (vout, output) in (0..).zip(&hit.tx.output) {
+                let script = &output.script_pubkey;
+                let may_be = lock::may_be(script);
+                if self.watch.has_script(script) || may_be {
+                    news |= self.watch.add_outpoint(OutPoint::new(hit.txid, vout)) && may_be && spends;
+                }
             }
         }
+        news
     }
 
     fn disconnect(&mut self) {

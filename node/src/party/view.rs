@@ -11,7 +11,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Position, State};
 use keyway_protocol::suite::{Numbers, Published, Suite};
 
-use super::{NextRotation, Party, Waiting, total};
+use super::{CoinView, NextRotation, Party, Waiting, total};
 use crate::carried::Carriage;
 use crate::error::NodeError;
 use crate::history::Block;
@@ -97,6 +97,8 @@ pub struct NegotiationView {
     pub declined: Option<String>,
     /// What it waits for.
     pub waiting: Option<Waiting>,
+    /// The coin that the key lives by, if the pair has one.
+    pub coin: Option<CoinView>,
     /// When its key is replaced, if it is in use, this party began it, and the configuration says so.
     pub rotation: Option<NextRotation>,
 }
@@ -176,14 +178,15 @@ impl Party {
     pub fn negotiations(&self) -> Result<Vec<NegotiationView>, NodeError> {
         self.certain()?;
         let readings = self.readings()?;
-        let states = self.states(&readings);
+        let (states, lineages) = (self.states(&readings), self.lineages(&readings));
         let mut views: Vec<(Option<Position>, NegotiationView)> = readings
             .iter()
             .zip(states)
             .filter_map(|((id, reading), (_, state))| {
                 let record = self.records.get(id)?;
                 let at = reading.offer.as_ref().and_then(|offer| offer.at);
-                Some((at, self.view(record, reading, state)))
+                let coin = self.coin_view(lineages.get(&record.peer), reading);
+                Some((at, NegotiationView { coin, ..self.view(record, reading, state) }))
             })
             .collect();
         views.sort_by_key(|(at, view)| (at.is_none(), *at, view.id));
@@ -211,6 +214,7 @@ impl Party {
             answer: self.answer_view(record, reading),
             declined: reading.declined.as_ref().map(ToString::to_string),
             waiting: self.waits_for(record, reading, state),
+            coin: None,
             rotation: self.rotation_of(record, reading, state),
         }
     }

@@ -51,6 +51,13 @@ pub enum Waiting {
         /// The policy's.
         wants: Depth,
     },
+    /// A revocation of the key is mined, and counts at the policy's depth.
+    Revocation {
+        /// The revocation's.
+        has: Depth,
+        /// The policy's.
+        wants: Depth,
+    },
     /// This home answers nobody.
     PolicyAnswersNobody,
     /// The offer pays less than the policy asks.
@@ -97,6 +104,9 @@ impl fmt::Display for Waiting {
             Self::KeyDepth { has, wants } => {
                 write!(f, "the answer has depth {has}, and its key is used at {wants}")
             }
+            Self::Revocation { has, wants } => {
+                write!(f, "its revocation has depth {has} of {wants}")
+            }
             Self::PolicyAnswersNobody => f.write_str("not answered: policy.answer is false"),
             Self::PolicyPrice(least) => write!(
                 f,
@@ -135,6 +145,10 @@ impl Party {
                 let at = reading.answer.as_ref().and_then(|answer| answer.at)?;
                 let has = at.height.depth_under(self.history.tip());
                 Some(Waiting::KeyDepth { has, wants: self.config.policy.key_depth })
+            }
+            (State::Active | State::Superseded, ..) => {
+                let has = reading.facts.revoked?.depth_under(self.history.tip());
+                Some(Waiting::Revocation { has, wants: self.config.policy.key_depth })
             }
             _ => None,
         }

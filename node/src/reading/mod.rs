@@ -6,6 +6,7 @@ mod claims;
 mod groups;
 mod known;
 mod laid;
+pub(crate) mod liveness;
 mod offers;
 
 use std::collections::BTreeMap;
@@ -150,7 +151,7 @@ impl Reader<'_> {
         let case = Case { record, context, peer, secret };
         let (place, offer) = self.find_offer(&case);
         let (anchor, payment) = (Anchor::Unspent, Payment::Open);
-        let facts = Facts { offer: place, anchor, payment, has_secrets: true };
+        let facts = Facts { offer: place, anchor, payment, has_secrets: true, revoked: None };
         let mut reading = Reading { facts, offer, answer: None, declined: None };
         if let (OfferPlace::Mined(_), Some(offer)) = (place, reading.offer.clone()) {
             self.read_anchor(&case, &offer, &mut reading);

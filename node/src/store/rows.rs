@@ -42,6 +42,10 @@ pub enum Purpose {
     Study,
     /// It takes the coin of an unmined offer's input 0 back, and so the offer's place.
     Cancel(NegotiationId),
+    /// It moves a pair's liveness coin to a negotiation.
+    Move(NegotiationId),
+    /// It spends the liveness coin that names a negotiation, and so revokes the pair's keys.
+    Revoke(NegotiationId),
 }
 
 impl Purpose {
@@ -57,6 +61,8 @@ impl Purpose {
             Self::Group => "publication",
             Self::Study => "payment",
             Self::Cancel(_) => "return of an offer's coin",
+            Self::Move(_) => "move of the liveness coin",
+            Self::Revoke(_) => "revocation",
         }
     }
 
@@ -69,7 +75,9 @@ impl Purpose {
             | Self::Refund(id)
             | Self::Commit(id)
             | Self::TakeBack(id)
-            | Self::Cancel(id) => Some(id),
+            | Self::Cancel(id)
+            | Self::Move(id)
+            | Self::Revoke(id) => Some(id),
         }
     }
 
@@ -84,6 +92,8 @@ impl Purpose {
             Self::Group => 6,
             Self::Study => 7,
             Self::Cancel(_) => 8,
+            Self::Move(_) => 9,
+            Self::Revoke(_) => 10,
         }
     }
 }
@@ -338,6 +348,8 @@ impl Store {
                 (6, None) => Some(Purpose::Group),
                 (7, None) => Some(Purpose::Study),
                 (8, Some(id)) => Some(Purpose::Cancel(id)),
+                (9, Some(id)) => Some(Purpose::Move(id)),
+                (10, Some(id)) => Some(Purpose::Revoke(id)),
                 _ => None,
             };
             let fee = Amount::from_sat(row.get(4)?);

@@ -305,7 +305,7 @@ fn changes(byte: u8) -> Vec<u8> {
     }
 }
 
-fn hold_out(evidence: &Evidence, height: Height) {
+pub fn hold_out(evidence: &Evidence, height: Height) {
     let trust = Trust::Block { hash: evidence.last_block().unwrap(), height: Some(height) };
     let bytes = evidence.to_bytes();
     let said = |evidence: &Evidence| {

@@ -28,6 +28,8 @@ mod groups;
 mod hearsay;
 mod home;
 mod introduced;
+mod liveness;
+mod liveness_shown;
 mod locked;
 mod negotiation;
 mod operator;
