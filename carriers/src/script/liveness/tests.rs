@@ -7,6 +7,8 @@ use keyway_protocol::state::Position;
 use keyway_script::{Flags, Spending};
 use proptest::prelude::*;
 
+use crate::value::p2wpkh_weight;
+
 use super::lineage::{Epoch, Lineage, Mined, What};
 use super::*;
 
@@ -247,5 +249,25 @@ proptest! {
             prop_assert_eq!(last.is_some(), !revoked.is_empty());
             before = revoked;
         }
+    }
+}
+
+#[test]
+fn the_document_of_costs_says_what_coins_take() {
+    let [bytes, moved, revoked, alone] = [
+        output_weight(),
+        p2wpkh_weight(1, 1) + spending_weight() + output_weight(),
+        p2wpkh_weight(1, 1) + spending_weight(),
+        p2wpkh_weight(0, 1) + spending_weight(),
+    ]
+    .map(Weight::to_vbytes_ceil);
+    let bitcoin = Chain::all().find(|chain| chain.name() == "bitcoin").unwrap();
+    let amount = amount(&bitcoin).to_sat();
+    let document = include_str!("../../../../docs/COSTS.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        format!("adds {bytes} vB to the first answer and takes {} {:03} sat", amount / 1_000, amount % 1_000),
+        format!("which takes {moved} vB; revoking takes {revoked} vB, or {alone} where the coin itself pays"),
+    ] {
+        assert!(document.contains(&said), "COSTS.md lacks: {said}");
     }
 }
