@@ -258,6 +258,7 @@ policy.answer            true                                                   
 policy.offer_depth       1                                                         default
 policy.key_depth         2                                                         in the file
 policy.least_price_sat   70000                                                     in the file
+policy.liveness          false                                                     in the file
 policy.suites            x25519-mlkem768, x25519, ffdhe4096, ffdhe3072, ffdhe2048  default
 policy.carriers          value, static, dynamic                                    default
 policy.groups_from       nobody                                                    in the file

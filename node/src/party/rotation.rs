@@ -62,12 +62,19 @@ impl Party {
         if self.config.rotation == Rotation::default() {
             return Ok(());
         }
-        let due: Vec<Record> = self
-            .states(readings)
-            .into_iter()
-            .filter(|(_, state)| state.seals())
-            .filter_map(|(id, _)| self.records.get(&id).cloned())
-            .filter(|record| self.is_due(record, readings) && !self.is_ending(record, readings))
+        // All that is asked of each key is made ready once: with thousands of keys, it would be asked thousands of times.
+        let (with, lineages) = (self.by_peer(readings), self.lineages(readings));
+        let is_due = |record: &Record, reading: &Reading| {
+            let with_peer = with.get(&record.peer).map_or(&[][..], Vec::as_slice);
+            self.is_due(record, with_peer) && !self.is_ending(lineages.get(&record.peer), reading)
+        };
+        let due: Vec<Record> = readings
+            .iter()
+            .zip(self.states(readings))
+            .filter(|(_, (_, state))| state.seals())
+            .filter_map(|((id, reading), _)| Some((self.records.get(id)?, reading)))
+            .filter(|(record, reading)| is_due(record, reading))
+            .map(|(record, _)| record.clone())
             .collect();
         for record in due {
             let outcome = self.make_offer(ledger, &self.same_terms(&record));
@@ -80,6 +87,17 @@ impl Party {
             }
         }
         Ok(())
+    }
+
+    /// What is read with each peer.
+    fn by_peer<'a>(&self, readings: &'a [(NegotiationId, Reading)]) -> BTreeMap<PartyKey, Vec<&'a Reading>> {
+        let mut found: BTreeMap<PartyKey, Vec<&Reading>> = BTreeMap::new();
+        for (id, reading) in readings {
+            if let Some(record) = self.records.get(id) {
+                found.entry(record.peer).or_default().push(reading);
+            }
+        }
+        found
     }
 
     fn same_terms(&self, record: &Record) -> OfferRequest {
@@ -98,23 +116,20 @@ impl Party {
 
     /// Whether an active key has served its time, counted anew from each attempt to replace it: nobody pays for more
     /// than one offer in that time, however often the peer does not answer.
-    fn is_due(&self, record: &Record, readings: &[(NegotiationId, Reading)]) -> bool {
+    fn is_due(&self, record: &Record, with_peer: &[&Reading]) -> bool {
         if record.role != Role::Initiator
             || !self.peer_by_key(record.peer).is_some_and(|p| self.standing(p).deals())
         {
             return false;
         }
-        let same_peer =
-            |id: &NegotiationId| self.records.get(id).is_some_and(|other| other.peer == record.peer);
-        let with_peer = || readings.iter().filter(|(id, _)| same_peer(id));
         let tip = self.history.tip();
         let open = |state| matches!(state, State::Offered | State::Answered | State::Provisional);
         let depth = self.config.policy.key_depth;
-        if with_peer().any(|(_, reading)| open(reading.facts.state(tip, depth, None))) {
+        if with_peer.iter().any(|reading| open(reading.facts.state(tip, depth, None))) {
             return false;
         }
         let tried =
-            with_peer().filter_map(|(_, reading)| match (reading.facts.anchor, reading.facts.offer) {
+            with_peer.iter().filter_map(|reading| match (reading.facts.anchor, reading.facts.offer) {
                 (Anchor::Answered(at), _) => Some(at.height),
                 (_, OfferPlace::Mined(at)) => Some(at),
                 _ => None,

@@ -162,10 +162,8 @@ impl Party {
     }
 
     /// Whether a revocation of the pair's keys is mined, or on its way: then nobody asked for another key.
-    pub(super) fn is_ending(&self, record: &Record, readings: &Readings) -> bool {
-        let reading = readings.iter().find(|(id, _)| *id == record.id).map(|(_, reading)| reading);
-        let lineages = self.lineages(readings);
-        let life = reading.and_then(|reading| self.coin_view(lineages.get(&record.peer), reading));
+    pub(super) fn is_ending(&self, lineage: Option<&Lineage>, reading: &Reading) -> bool {
+        let life = self.coin_view(lineage, reading);
         life.is_some_and(|view| matches!(view.life, Life::Ending(_) | Life::Spent { .. }))
     }
 
