@@ -92,8 +92,10 @@ fn last_line<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     Some((before, line.strip_prefix(word)?))
 }
 
+/// Digits as they are written: what neither sum nor signature covers has one form too.
 fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
-    <[u8; N]>::from_hex(hex).ok()
+    let small = !hex.bytes().any(|digit| digit.is_ascii_uppercase());
+    small.then(|| <[u8; N]>::from_hex(hex).ok()).flatten()
 }
 
 /// What has been read so far.

@@ -41,6 +41,15 @@ fn facts() -> String {
     )
 }
 
+/// With the digits of the line that begins so in capitals.
+fn in_capitals(text: &str, word: &str) -> String {
+    let line = |line: &str| match line.strip_prefix(word) {
+        Some(digits) => format!("{word}{}\n", digits.to_uppercase()),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 #[test]
 fn the_seeds_are_backups() {
     let peer = charger().card(renewable(1));
@@ -58,6 +67,7 @@ fn the_seeds_are_backups() {
             ("signed-by-another", of(2, &body)),
             ("of-a-newer-program", of(1, &body.replace("volume", "weight"))),
             ("without-a-card", of(1, &body.replace("card keyway", "#card keyway"))),
+            ("with-a-signature-in-capitals", of(0, &in_capitals(&whole, "signature"))),
             ("with-two-tips", of(1, &format!("{body}tip 0 {BLOCK}\n"))),
             ("with-a-peer-twice", of(1, &format!("{body}peer revoked {peer}\n"))),
             ("text", of(0, "not a backup")),
@@ -78,6 +88,11 @@ fn a_backup_that_was_cut_damaged_or_changed_is_refused_and_told_apart() {
     }
     let flipped = whole.replacen("secrets 0", "secrets 9", 1);
     assert_eq!(told(&flipped), BackupError::Checksum);
+    assert_eq!(told(&in_capitals(&whole, "signature")), BackupError::Signature);
+    let (sum, letter) = (whole.rfind("\nsum ").unwrap() + 5, |digit: u8| digit.is_ascii_lowercase());
+    if whole[sum..sum + 8].bytes().any(letter) {
+        assert_eq!(told(&in_capitals(&whole, "sum")), BackupError::Checksum);
+    }
     // Who repairs the checksum still has no signature of the owner.
     let body = flipped.split_once("\nsum ").unwrap().0.to_owned() + "\n";
     let repaired = signed(&body, mallory());
