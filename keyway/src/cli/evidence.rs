@@ -188,8 +188,9 @@ Example:
 JSON: as_of_height, from_height, scanned, unreadable, negotiations (each: negotiation, initiator and responder
 (key, name), carrier, suite, suites_by_length, price_sat, message_bytes, in_envelope, locked_sat,
 timeout_height, offer and ended (txid, height, block, index, time, median_time), ending, why, superseded_by,
-coin (each: what — created, moved or revoked —, txid, height, block, index, time, median_time, amount_sat, from,
-to, by), own (role, state, suite, group (digest, bits, published), fingerprint, confirmed, revoked)).";
+coin (each: what, txid, height, block, index, time, median_time, amount_sat, from, to, by), own (role, state,
+suite, group (digest, bits, published), fingerprint, confirmed, revoked)). What became of a coin is created,
+moved or revoked.";
 
 pub(super) const EVIDENCE: &str = "\
 Example:
@@ -222,11 +223,11 @@ Example:
   keyway evidence verify visit.evidence --headers headers.hex --depth 2
   keyway --home car evidence verify visit.evidence --by-ledger
 
-JSON: holds, chain, held_to, depth, heights_known, work_log2, negotiation, initiator and responder (name, key), offer
-and answer (txid, block, height, index, time, median_time, commit), liveness (txid, vout, amount_sat), spendings (each
-as offer, and spent_for — move, revocation or unknown —, from, to, by), coin_sat, price_sat, carrier, suites, transcript,
-offer_laid_open, answer_laid_open, tag_proven, fingerprints (initiator, responder), sessions (height, block, by, sender,
-key), proven, not_proven.";
+JSON: holds, chain, held_to, depth, heights_known, work_log2, negotiation, initiator and responder (name, key),
+offer and answer (txid, block, height, index, time, median_time, commit), liveness (txid, vout, amount_sat),
+spendings (each as offer, and spent_for, from, to, by), coin_sat, price_sat, carrier, suites, transcript,
+offer_laid_open, answer_laid_open, tag_proven, fingerprints (initiator, responder), sessions (height, block, by,
+sender, key), proven, not_proven. A coin is spent for a move or a revocation, or that is unknown.";
 
 pub(super) const SHOW: &str = "\
 Example:

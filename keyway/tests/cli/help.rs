@@ -123,6 +123,8 @@ fn every_command_has_a_manual_page() {
     for page in &pages {
         let text = fs::read_to_string(stage.join("pages/man1").join(page)).unwrap();
         assert!(text.contains("keyway") && text.contains("Example:"), "{page}");
+        // What groff reads without being told of an encoding.
+        assert!(text.is_ascii(), "{page}: {:?}", text.lines().find(|line| !line.is_ascii()));
         assert!(text.contains(&format!(".TH {}", page.trim_end_matches(".1").to_uppercase())), "{page}");
     }
     assert!(run.stderr.contains(&format!("{} pages", pages.len())), "{}", run.stderr);

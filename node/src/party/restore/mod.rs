@@ -19,8 +19,8 @@ use keyway_protocol::message::Terms;
 use keyway_protocol::ratchet::BestChain;
 
 pub use self::claim::Unread;
+use super::Synced;
 use super::rotation::store_volume;
-use super::sync::Synced;
 use super::{Event, IDENTITY, NewParty, Party, SEALING, renewable, store_chain_head};
 use crate::backup::{Backup, Facts};
 use crate::error::NodeError;
