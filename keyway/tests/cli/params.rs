@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use serde_json::json;
 
@@ -142,20 +142,32 @@ fn an_offer_in_no_group_or_over_another_carrier_says_what_to_do() {
     );
 }
 
+/// A program that ends with this value, whatever becomes of the test.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Draws two safe primes of 2,048 bits, which takes minutes: `./x test --run-ignored only algorithm_1_as_a_service`.
 #[test]
 #[ignore = "takes minutes"]
 fn algorithm_1_as_a_service_publishes_another_group_when_the_blocks_have_passed() {
     let stage = accepting("suites = [\"ffdh-published\"]\ngroups_from = [\"charger\"]");
     stage.ok("--home charger fund 0.01btc");
-    let mut service = stage
-        .command("--json --home charger params publish --bits 2048 --every 2blocks")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let said = serde_json::Deserializer::from_reader(service.stdout.take().unwrap());
+    let mut service = Service(
+        stage
+            .command("--json --home charger params publish --bits 2048 --every 2blocks")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let said = serde_json::Deserializer::from_reader(service.0.stdout.take().unwrap());
     let mut published = said.into_iter::<serde_json::Value>();
     let mut next = || published.next().unwrap().unwrap();
     let first = next();
@@ -164,8 +176,7 @@ fn algorithm_1_as_a_service_publishes_another_group_when_the_blocks_have_passed(
     let second = next();
     assert_ne!(first["p"], second["p"]);
     stage.ok("--home car mine 6");
-    service.kill().unwrap();
-    service.wait().unwrap();
+    drop(service);
     let listed = stage.json("--home car params list");
     let txids: Vec<_> = listed.as_array().unwrap().iter().map(|group| &group["txid"]).collect();
     for published in [&first, &second] {
