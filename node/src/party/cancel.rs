@@ -8,7 +8,7 @@ use bitcoin::absolute::LockTime;
 use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid, Weight};
 use keyway_carriers::value::p2wpkh_weight;
 use keyway_chain::Height;
-use keyway_ledger::{BroadcastError, Ledger};
+use keyway_ledger::Ledger;
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::OfferPlace;
@@ -18,7 +18,7 @@ use super::fees::feerate_of;
 use super::lockup::unsigned;
 use crate::error::NodeError;
 use crate::store::{Purpose, Record, Sent, Store};
-use crate::wallet::{self, Draft};
+use crate::wallet::Draft;
 
 /// What became of an offer that is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,23 +81,15 @@ impl Party {
 
     fn store_cancel(&mut self, ledger: &dyn Ledger, record: &Record) -> Result<Sent, NodeError> {
         let draft = self.cancelling(ledger, record)?;
-        let fee = draft.fee();
-        let tx = wallet::sign(draft, &self.identity)?;
-        let sent = self.store.step(|store| store.add_sent(&tx, Purpose::Cancel(record.id), fee))?;
-        self.history.add_sent(sent.clone());
-        Ok(sent)
+        self.store_wanted(draft, Purpose::Cancel(record.id))
     }
 
     fn send_cancel(&mut self, ledger: &dyn Ledger, sent: Sent) -> Result<Cancelled, NodeError> {
         let (txid, fee) = (sent.txid, sent.fee);
-        let outcome = self.dispatch(ledger, &sent);
-        if let Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) = outcome {
-            // As long as the ledger keeps the offer, what the return pays back is not there to be spent.
-            self.history.set_hopeless(txid, true);
-            return Ok(Cancelled::Waits { txid, fee, why: refusal.reason });
-        }
-        self.history.set_hopeless(txid, false);
-        outcome.map(|()| Cancelled::Sent { txid, fee })
+        Ok(match self.dispatch_wanted(ledger, &sent)? {
+            Some(why) => Cancelled::Waits { txid, fee, why },
+            None => Cancelled::Sent { txid, fee },
+        })
     }
 
     /// The return, unsigned: input 0's coin, and as many of the offer's others as the fee takes.

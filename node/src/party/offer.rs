@@ -303,6 +303,32 @@ impl Party {
         let what = sent.purpose.name();
         ledger.broadcast(&sent.tx).map(drop).map_err(|source| NodeError::Broadcast { what, source })
     }
+
+    /// Signs and stores a transaction that is wanted whatever the ledger says of it now.
+    pub(super) fn store_wanted(&mut self, draft: wallet::Draft, purpose: Purpose) -> Result<Sent, NodeError> {
+        let fee = draft.fee();
+        let tx = wallet::sign(draft, &self.identity)?;
+        let sent = self.store.step(|store| store.add_sent(&tx, purpose, fee))?;
+        self.history.add_sent(sent.clone());
+        Ok(sent)
+    }
+
+    /// Hands such a transaction to the ledger. Where that refuses it, says why: until another round sends it again, what it
+    /// pays back is not there to be spent.
+    pub(super) fn dispatch_wanted(
+        &mut self,
+        ledger: &dyn Ledger,
+        sent: &Sent,
+    ) -> Result<Option<String>, NodeError> {
+        let refused = match self.dispatch(ledger, sent) {
+            Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) => {
+                Some(refusal.reason)
+            }
+            outcome => outcome.map(|()| None)?,
+        };
+        self.history.set_hopeless(sent.txid, refused.is_some());
+        Ok(refused)
+    }
 }
 
 /// Forgets an offer that went nowhere, so that its coins are free again; inside a step of the store.

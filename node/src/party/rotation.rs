@@ -13,6 +13,7 @@ use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::{BestChain, WINDOW};
 use keyway_protocol::state::{Anchor, OfferPlace, State};
 
+use super::liveness::Lineages;
 use super::{Event, OfferRequest, Party};
 use crate::config::Rotation;
 use crate::error::NodeError;
@@ -56,14 +57,14 @@ impl Party {
     pub(super) fn rotate_due(
         &mut self,
         ledger: &dyn Ledger,
-        readings: &[(NegotiationId, Reading)],
+        (readings, lineages): (&[(NegotiationId, Reading)], &Lineages),
         events: &mut Vec<Event>,
     ) -> Result<(), NodeError> {
         if self.config.rotation == Rotation::default() {
             return Ok(());
         }
-        // All that is asked of each key is made ready once: with thousands of keys, it would be asked thousands of times.
-        let (with, lineages) = (self.by_peer(readings), self.lineages(readings));
+        // Made ready once: with thousands of keys it would be asked thousands of times.
+        let with = self.by_peer(readings);
         let is_due = |record: &Record, reading: &Reading| {
             let with_peer = with.get(&record.peer).map_or(&[][..], Vec::as_slice);
             self.is_due(record, with_peer) && !self.is_ending(lineages.get(&record.peer), reading)

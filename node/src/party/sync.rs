@@ -67,19 +67,20 @@ impl Party {
         }
         self.give_up_overdue()?;
         let mut readings = self.readings()?;
+        let lineages = self.lineages(&readings);
         let events = synced.events.len();
         self.answer_due(ledger, &readings, &mut synced.events)?;
         self.refund_due(ledger, &readings, &mut synced.events)?;
         self.raise_fees(ledger, &readings, &mut synced.events)?;
         self.tend_envelopes(ledger, &readings, &mut synced.events)?;
-        self.move_coins(ledger, &readings, &mut synced.events)?;
-        self.revoke_moved(ledger, &readings, &mut synced.events)?;
-        self.rotate_due(ledger, &readings, &mut synced.events)?;
+        self.move_coins(ledger, (&readings, &lineages), &mut synced.events)?;
+        self.revoke_moved(ledger, &lineages, &mut synced.events)?;
+        self.rotate_due(ledger, (&readings, &lineages), &mut synced.events)?;
         if synced.events.len() > events {
             readings = self.readings()?;
         }
         if synced.connected > 0 {
-            self.tell_revocations(before, &readings, &mut synced.events);
+            self.tell_revocations(before, &lineages, &mut synced.events);
         }
         self.tell(&readings, &mut synced.events)?;
         self.settle(&readings)?;

@@ -75,8 +75,8 @@ impl Liveness {
         (*found.script() == *script).then_some(found)
     }
 
-    /// Whose signature input `input` of `tx` shows over the coin of `amount` that it spends; `None` if it is nobody's of the
-    /// two, or its witness has another form. In a valid block it is somebody's.
+    /// Whose signature input `input` of `tx` shows over the coin of `amount` that it spends; `None` if that cannot be told:
+    /// a block may hold signatures of kinds that no wallet makes.
     pub fn spent_by(&self, tx: &Transaction, input: usize, amount: Amount) -> Option<Role> {
         let script = self.script();
         let witness: Vec<&[u8]> = tx.input.get(input)?.witness.iter().collect();

@@ -64,9 +64,12 @@ pub enum Life {
 
 type Readings = [(NegotiationId, Reading)];
 
+/// What became of the coins of each peer that ever had one.
+pub(super) type Lineages = BTreeMap<PartyKey, Lineage>;
+
 impl Party {
-    /// What became of the coins of each peer that ever had one.
-    pub(super) fn lineages(&self, readings: &Readings) -> BTreeMap<PartyKey, Lineage> {
+    /// As the best chain tells it; what is not mined changes nothing.
+    pub(super) fn lineages(&self, readings: &Readings) -> Lineages {
         let known = readings.iter().filter_map(|(id, reading)| Some((self.records.get(id)?, reading)));
         self.reader().lineages(known)
     }
@@ -168,8 +171,8 @@ impl Party {
     }
 
     /// Tells of the revocations in the blocks above `before`.
-    pub(super) fn tell_revocations(&self, before: Height, readings: &Readings, events: &mut Vec<Event>) {
-        for lineage in self.lineages(readings).into_values() {
+    pub(super) fn tell_revocations(&self, before: Height, lineages: &Lineages, events: &mut Vec<Event>) {
+        for lineage in lineages.values() {
             for step in lineage.steps().iter().filter(|step| step.at.height > before) {
                 if let What::Revoked { coin, .. } = &step.what {
                     events.push(Event::RevocationSeen { id: coin.names.negotiation, txid: step.txid });

@@ -13,7 +13,7 @@ use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Position, State};
 
-use super::{Readings, ancestors};
+use super::{Lineages, Readings, ancestors};
 use crate::error::NodeError;
 use crate::party::{Event, Party};
 use crate::reading::{Reading, liveness};
@@ -29,30 +29,25 @@ impl Party {
     pub(in crate::party) fn move_coins(
         &mut self,
         ledger: &dyn Ledger,
-        readings: &Readings,
+        (readings, lineages): (&Readings, &Lineages),
         events: &mut Vec<Event>,
     ) -> Result<(), NodeError> {
-        if !self.config.policy.liveness {
-            return Ok(());
-        }
-        let lineages = self.lineages(readings);
-        if lineages.is_empty() {
+        if !self.config.policy.liveness || lineages.is_empty() {
             return Ok(());
         }
         let newest = self.newest_epochs(readings);
         for (peer, lineage) in lineages {
-            let Some((names, at, answer)) = newest.get(&peer).copied() else { continue };
-            if !self.peer_by_key(peer).is_some_and(|card| self.standing(card).deals()) {
+            let Some((names, at, answer)) = newest.get(peer).copied() else { continue };
+            if !self.peer_by_key(*peer).is_some_and(|card| self.standing(card).deals()) {
                 continue;
             }
             // What names a later epoch, one not active yet, is not moved back.
             for coin in lineage.live().iter().filter(|coin| coin.answered() < at) {
                 // Whoever moved it back from there shall not have it moved again and again.
-                if ancestors(&lineage, coin).iter().any(|before| before.names == names) {
+                if ancestors(lineage, coin).iter().any(|before| before.names == names) {
                     continue;
                 }
-                if self.history.unmined_spender(&coin.outpoint).is_some()
-                    || self.wants_revoked(coin, &lineage)
+                if self.history.unmined_spender(&coin.outpoint).is_some() || self.wants_revoked(coin, lineage)
                 {
                     continue;
                 }

@@ -6,14 +6,14 @@ use keyway_carriers::script::liveness::lineage::{Coin, Lineage};
 use keyway_carriers::script::liveness::spending_weight;
 use keyway_carriers::value::p2wpkh_weight;
 use keyway_chain::Depth;
-use keyway_ledger::{BroadcastError, Ledger};
+use keyway_ledger::Ledger;
 use keyway_protocol::negotiation::NegotiationId;
 
-use super::{Life, Readings, ancestors};
+use super::{Life, Lineages, ancestors};
 use crate::error::NodeError;
 use crate::party::{Event, Party, total};
 use crate::store::{Purpose, Sent};
-use crate::wallet::{self, Draft};
+use crate::wallet::Draft;
 
 /// What became of a wish to revoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,12 +80,7 @@ impl Party {
 
     fn store_revocation(&mut self, ledger: &dyn Ledger, coin: &Coin) -> Result<Sent, NodeError> {
         let draft = self.revoking(ledger, coin)?;
-        let fee = draft.fee();
-        let tx = wallet::sign(draft, &self.identity)?;
-        let purpose = Purpose::Revoke(coin.names.negotiation);
-        let sent = self.store.step(|store| store.add_sent(&tx, purpose, fee))?;
-        self.history.add_sent(sent.clone());
-        Ok(sent)
+        self.store_wanted(draft, Purpose::Revoke(coin.names.negotiation))
     }
 
     /// The spending that revokes, paying more than what unmined transaction it replaces.
@@ -140,29 +135,26 @@ impl Party {
         if ledger.unmined(&txid)?.is_some() {
             return Ok(Revocation::Sent { txid, fee });
         }
-        let outcome = self.dispatch(ledger, &sent);
-        if let Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) = outcome {
-            self.history.set_hopeless(txid, true);
-            return Ok(Revocation::Waits { txid, fee, why: refusal.reason });
-        }
-        self.history.set_hopeless(txid, false);
-        outcome.map(|()| Revocation::Sent { txid, fee })
+        Ok(match self.dispatch_wanted(ledger, &sent)? {
+            Some(why) => Revocation::Waits { txid, fee, why },
+            None => Revocation::Sent { txid, fee },
+        })
     }
 
     /// Where a coin was moved before this party's revocation of it was mined, the moved one is spent instead.
     pub(in crate::party) fn revoke_moved(
         &mut self,
         ledger: &dyn Ledger,
-        readings: &Readings,
+        lineages: &Lineages,
         events: &mut Vec<Event>,
     ) -> Result<(), NodeError> {
         if !self.history.sent().any(|sent| matches!(sent.purpose, Purpose::Revoke(_))) {
             return Ok(());
         }
-        for lineage in self.lineages(readings).into_values() {
+        for lineage in lineages.values() {
             for coin in lineage.live() {
                 let is_asked = self.history.unmined_sent().any(|sent| is_revoking(sent, coin));
-                if is_asked || !self.wants_revoked(coin, &lineage) {
+                if is_asked || !self.wants_revoked(coin, lineage) {
                     continue;
                 }
                 let id = coin.names.negotiation;
