@@ -13,6 +13,7 @@ use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::{Position, State};
 
+use super::spend::Spend;
 use super::{Lineages, Readings, ancestors};
 use crate::error::NodeError;
 use crate::party::{Event, Party};
@@ -93,7 +94,8 @@ impl Party {
         // What the answer itself paid comes first: then no reorganisation can put the move in front of it.
         own.sort_by_key(|it| it.outpoint.txid != answer);
         let at = LockTime::from_height(self.history.tip().to_u32()).unwrap_or(LockTime::ZERO);
-        Ok(self.spending(coin, Some(new), &own, (feerate, Amount::ZERO), at))
+        let spend = Spend { coin, first: Some(new), feerate, replaced: Amount::ZERO, at };
+        Ok(self.spending(&spend, &own))
     }
 
     /// Whether a stored transaction may be sent: a move only while the epoch that it names is answered, for else it revokes.

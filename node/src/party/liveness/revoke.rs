@@ -9,6 +9,7 @@ use keyway_chain::Depth;
 use keyway_ledger::Ledger;
 use keyway_protocol::negotiation::NegotiationId;
 
+use super::spend::Spend;
 use super::{Life, Lineages, ancestors};
 use crate::error::NodeError;
 use crate::party::{Event, Party, total};
@@ -89,11 +90,12 @@ impl Party {
         let rival = self.history.unmined_spender(&coin.outpoint);
         let replaced = rival.map(|tx| self.rival_fee(ledger, tx, coin)).transpose()?.flatten();
         let own = self.fee_coins()?;
-        let (feerate, least) = (feerate, replaced.unwrap_or(Amount::ZERO));
+        let replaced = replaced.unwrap_or(Amount::ZERO);
+        let spend = |feerate, replaced| Spend { coin, first: None, feerate, replaced, at: LockTime::ZERO };
         // Better late than never: what it holds beyond dust is the least that the coin alone can give.
         let low = self.config.chain.min_relay();
-        self.spending(coin, None, &own, (feerate, least), LockTime::ZERO)
-            .or_else(|| self.spending(coin, None, &own, (low, Amount::ZERO), LockTime::ZERO))
+        self.spending(&spend(feerate, replaced), &own)
+            .or_else(|| self.spending(&spend(low, Amount::ZERO), &own))
             .ok_or_else(|| NodeError::Funds {
                 needed: low.fee_wu(p2wpkh_weight(1, 1) + spending_weight()).unwrap_or(Amount::MAX),
                 available: total(own.iter().map(|coin| coin.amount)),

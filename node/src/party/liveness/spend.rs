@@ -12,6 +12,17 @@ use crate::party::{Party, total};
 use crate::store::{Purpose, Sent};
 use crate::wallet::{Coin as Own, Draft};
 
+/// What spends a liveness coin.
+pub(super) struct Spend<'a> {
+    pub(super) coin: &'a Coin,
+    /// Its first output, which moves the coin; without one it revokes.
+    pub(super) first: Option<TxOut>,
+    pub(super) feerate: FeeRate,
+    /// What it replaces paid to miners, or nothing.
+    pub(super) replaced: Amount,
+    pub(super) at: LockTime,
+}
+
 impl Party {
     /// Confirmed coins of the wallet, the smallest first.
     pub(super) fn fee_coins(&self) -> Result<Vec<Own>, NodeError> {
@@ -22,34 +33,21 @@ impl Party {
     }
 
     /// Spends a liveness coin, and as few of one's own as the fee takes: the first that suffices, else more from the last on.
-    pub(super) fn spending(
-        &self,
-        coin: &Coin,
-        first: Option<TxOut>,
-        own: &[Own],
-        (feerate, least): (FeeRate, Amount),
-        at: LockTime,
-    ) -> Option<Draft> {
+    pub(super) fn spending(&self, spend: &Spend<'_>, own: &[Own]) -> Option<Draft> {
         let one = own.iter().map(|coin| vec![*coin]);
         let more = (2..=own.len()).map(|count| own.iter().rev().take(count).copied().collect::<Vec<Own>>());
-        let none = first.is_none().then(Vec::new);
+        let none = spend.first.is_none().then(Vec::new);
         let mut chosen = none.into_iter().chain(one).chain(more);
-        chosen.find_map(|own| self.spending_with(coin, first.clone(), &own, (feerate, least), at))
+        chosen.find_map(|own| self.spending_with(spend, &own))
     }
 
-    fn spending_with(
-        &self,
-        coin: &Coin,
-        first: Option<TxOut>,
-        own: &[Own],
-        (feerate, least): (FeeRate, Amount),
-        at: LockTime,
-    ) -> Option<Draft> {
+    fn spending_with(&self, spend: &Spend<'_>, own: &[Own]) -> Option<Draft> {
+        let Spend { coin, first, feerate, replaced, at } = spend;
         let beside = first.as_ref().map_or(Weight::ZERO, |_| output_weight());
         let weight = p2wpkh_weight(own.len(), 1) + spending_weight() + beside;
         // A signature may be shorter than reckoned; a little more than the relay costs hides that.
         let relay = self.config.chain.min_relay().fee_wu(weight)?.checked_mul(21)? / 20;
-        let replaces = if least > Amount::ZERO { least.checked_add(relay)? } else { Amount::ZERO };
+        let replaces = if *replaced > Amount::ZERO { replaced.checked_add(relay)? } else { Amount::ZERO };
         let fee = feerate.fee_wu(weight)?.max(relay).max(replaces);
         let held = total(own.iter().map(|coin| coin.amount)).checked_add(coin.amount)?;
         let rest = held.checked_sub(first.as_ref().map_or(Amount::ZERO, |it| it.value))?.checked_sub(fee)?;
@@ -63,7 +61,7 @@ impl Party {
         let spent = TxOut { value: coin.amount, script_pubkey: script.to_p2wsh() };
         let own = own.iter().map(|coin| TxOut { value: coin.amount, script_pubkey: self.key().script() });
         let coins = std::iter::once(spent).chain(own).collect();
-        let tx = unsigned(&inputs, first.into_iter().chain([change]).collect(), at);
+        let tx = unsigned(&inputs, first.iter().cloned().chain([change]).collect(), *at);
         Some(Draft { tx, coins, envelope: Some(script) })
     }
 
@@ -88,6 +86,7 @@ impl Party {
         let Some((output, script)) = self.liveness_coin(input) else { return Ok(None) };
         let Some(names) = Liveness::of_script(&script) else { return Ok(None) };
         let coin = Coin::new(input.previous_output, output.value, names);
-        Ok(self.spending(&coin, None, &self.fee_coins()?, (feerate, sent.fee), LockTime::ZERO))
+        let spend = Spend { coin: &coin, first: None, feerate, replaced: sent.fee, at: LockTime::ZERO };
+        Ok(self.spending(&spend, &self.fee_coins()?))
     }
 }
