@@ -628,7 +628,12 @@ fn check(error: &NodeError) {
     assert!(!error.to_string().is_empty());
     let at_fault = matches!(
         error,
-        E::StoreDamaged { .. } | E::Store { .. } | E::Doubtful(_) | E::Io { .. } | E::Wallet(_)
+        E::StoreDamaged { .. }
+            | E::StoreReadOnly(_)
+            | E::Store { .. }
+            | E::Doubtful(_)
+            | E::Io { .. }
+            | E::Wallet(_)
     );
     assert!(!at_fault, "{error}");
 }

@@ -67,6 +67,7 @@ fn is_precise(error: &NodeError) -> bool {
             | E::StoreNewer { .. }
             | E::OtherChain { .. }
             | E::Store { .. }
+            | E::StoreReadOnly(_)
     )
 }
 

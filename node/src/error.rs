@@ -100,6 +100,9 @@ pub enum NodeError {
     /// No space is left for the store.
     #[error("no space left to write {}\nnothing was lost, and nothing was sent\nfree some space and try again", .0.display())]
     DiskFull(PathBuf),
+    /// The store cannot be written.
+    #[error("the store {} can only be read\nits file or its file system cannot be written, or its head was damaged\nnothing was changed; make it writable, or put back a copy of the file", .0.display())]
+    StoreReadOnly(PathBuf),
     /// Another failure of the store.
     #[error("the store {} failed\n{source}\ncheck the disk and try again; what was stored before is safe", path.display())]
     Store {
@@ -513,6 +516,11 @@ pub enum NodeError {
         "there is no active key with {0}\nno negotiation has one that is deep enough in the chain\nmake an offer, or `keyway sync` after the next block"
     )]
     NoActiveKey(String),
+    /// Another home of this party has the key that took the place of all that are here.
+    #[error(
+        "the newest key with {0} is in another home of this party\n{0} leaves the older ones for it\nseal there, or negotiate again from here"
+    )]
+    KeyElsewhere(String),
     /// The block has no session key here.
     #[error("the message does not open\n{0}\n{advice}", advice = session_advice(.0))]
     NoSession(#[from] NoSession),
@@ -626,6 +634,7 @@ impl NodeError {
             | Self::RevokedPeerKept(_)
             | Self::NoLivenessCoin(_)
             | Self::KeyErased(_)
+            | Self::KeyElsewhere(_)
             | Self::KeyUnusable { .. } => Kind::Refused,
             Self::Evidence(error) => error.kind(),
             Self::Ledger(_) | Self::OtherChain { .. } => Kind::Ledger,

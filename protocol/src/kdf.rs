@@ -36,6 +36,7 @@ pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Secret {
 }
 
 /// `Extract(salt, ·)` with one salt for many inputs: HMAC's key is the salt, and is prepared once.
+#[derive(Clone)]
 pub(crate) struct Extractor(HmacReset<Sha256>);
 
 impl Extractor {

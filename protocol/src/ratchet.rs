@@ -160,15 +160,29 @@ impl Ratchet {
 /// The steps that a chain's blocks are to every key: each block's hash is prepared once, however many keys take it.
 pub struct Steps<'c, C> {
     chain: &'c C,
+    tip: Height,
     prepared: BTreeMap<Height, Extractor>,
-    /// The way that was looked at last: from this block to that one. Most keys of a party go the same.
-    way: Option<(BlockRef, BlockRef)>,
+    /// The way that was taken last: most keys of a party go the same.
+    last: Option<Way>,
+}
+
+/// The steps from one block to another above it.
+struct Way {
+    from: BlockRef,
+    end: BlockRef,
+    steps: Vec<Extractor>,
+}
+
+impl Way {
+    fn take(&mut self, ck: &mut Secret) {
+        ck.rewrite(|ck| self.steps.iter_mut().for_each(|step| step.extract_in_place(ck)));
+    }
 }
 
 impl<'c, C: BestChain> Steps<'c, C> {
     /// Over the blocks of `chain`, which must stay as it is meanwhile.
     pub fn over(chain: &'c C) -> Self {
-        Self { chain, prepared: BTreeMap::new(), way: None }
+        Self { chain, tip: chain.tip(), prepared: BTreeMap::new(), last: None }
     }
 
     /// [`Ratchet::advance`].
@@ -176,52 +190,51 @@ impl<'c, C: BestChain> Steps<'c, C> {
     /// # Errors
     /// As there; the key is as it was.
     pub fn advance(&mut self, ratchet: &mut Ratchet) -> Result<bool, NoSession> {
-        let target = ratchet.first.max(self.chain.tip().minus(WINDOW - 1));
+        let target = ratchet.first.max(self.tip.minus(WINDOW - 1));
         if target <= ratchet.oldest.height {
             return Ok(false);
         }
-        let target = self.prepare(ratchet.oldest, target)?;
-        self.take(&mut ratchet.ck, ratchet.oldest.height, target.height);
-        ratchet.oldest = target;
+        let way = self.way(ratchet.oldest, target)?;
+        way.take(&mut ratchet.ck);
+        ratchet.oldest = way.end;
         Ok(true)
     }
 
     /// ck of the best chain's block at `height`, and that block.
     fn key_at(&mut self, ratchet: &Ratchet, height: Height) -> Result<(Secret, BlockRef), NoSession> {
-        let block = self.prepare(ratchet.oldest, height)?;
+        let way = self.way(ratchet.oldest, height)?;
         let mut ck = ratchet.ck.duplicate();
-        self.take(&mut ck, ratchet.oldest.height, height);
-        Ok((ck, block))
+        way.take(&mut ck);
+        Ok((ck, way.end))
     }
 
-    /// Makes sure that each step is there, so that no key is left half-way. The block at `to`.
-    fn prepare(&mut self, from: BlockRef, to: Height) -> Result<BlockRef, NoSession> {
-        if let Some((known, end)) = self.way
-            && (known, end.height) == (from, to)
-        {
-            return Ok(end);
-        }
-        let mut end = BlockRef::new(from.height, self.hash_at(from.height)?);
-        if end != from {
+    /// All steps of a way, so that no key is left half-way.
+    fn way(&mut self, from: BlockRef, to: Height) -> Result<&mut Way, NoSession> {
+        let way = match self.last.take() {
+            Some(last) if (last.from, last.end.height) == (from, to) => last,
+            _ => self.look_for(from, to)?,
+        };
+        Ok(self.last.insert(way))
+    }
+
+    fn look_for(&mut self, from: BlockRef, to: Height) -> Result<Way, NoSession> {
+        let mut way = Way { from, end: from, steps: Vec::new() };
+        if self.hash_at(from.height)? != from.hash {
             return Err(NoSession::Lost(from.height));
         }
-        while end.height < to {
-            let height = end.height.next();
-            end = BlockRef::new(height, self.hash_at(height)?);
-            self.prepared.entry(height).or_insert_with(|| Extractor::new(end.hash.as_byte_array()));
+        while way.end.height < to {
+            let height = way.end.height.next();
+            let hash = self.hash_at(height)?;
+            way.end = BlockRef::new(height, hash);
+            let prepared =
+                self.prepared.entry(height).or_insert_with(|| Extractor::new(hash.as_byte_array()));
+            way.steps.push(prepared.clone());
         }
-        self.way = Some((from, end));
-        Ok(end)
-    }
-
-    fn take(&mut self, ck: &mut Secret, from: Height, to: Height) {
-        for (_, step) in self.prepared.range_mut(from.next()..to.next()) {
-            ck.rewrite(|ck| step.extract_in_place(ck));
-        }
+        Ok(way)
     }
 
     fn hash_at(&self, height: Height) -> Result<BlockHash, NoSession> {
-        self.chain.hash_at(height).ok_or_else(|| NoSession::Unknown { height, tip: self.chain.tip() })
+        self.chain.hash_at(height).ok_or_else(|| NoSession::Unknown { height, tip: self.tip })
     }
 }
 

@@ -228,7 +228,12 @@ impl<'r> World<'r> {
         use keyway_node::NodeError as E;
         let unsound = matches!(
             error,
-            E::Wallet(_) | E::StoreDamaged { .. } | E::StoreNewer { .. } | E::NotForUs(_) | E::Refusal(_)
+            E::Wallet(_)
+                | E::StoreDamaged { .. }
+                | E::StoreReadOnly(_)
+                | E::StoreNewer { .. }
+                | E::NotForUs(_)
+                | E::Refusal(_)
         );
         Law::Sound.holds(!unsound, || format!("{who}: {error}"))
     }

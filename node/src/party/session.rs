@@ -161,8 +161,13 @@ impl Party {
         // One that is under way says when to come back.
         let coming = || states.iter().find(|(_, state)| is_under_way(*state));
         let revoked = || states.iter().rev().find(|(_, state)| *state == State::Revoked);
-        let found = active.or_else(coming).or_else(revoked).map(|(id, _)| *id);
-        found.ok_or_else(|| NodeError::NoActiveKey(whom.to_owned()))
+        let lost = || states.iter().rev().find(|(_, state)| *state == State::Lost);
+        let found = active.or_else(coming).or_else(revoked).or_else(lost).map(|(id, _)| *id);
+        let has_older = states.iter().any(|(_, state)| *state == State::Superseded);
+        found.ok_or_else(|| match has_older {
+            true => NodeError::KeyElsewhere(whom.to_owned()),
+            false => NodeError::NoActiveKey(whom.to_owned()),
+        })
     }
 
     fn usable_key(&self, id: NegotiationId, sealing: bool) -> Result<(Record, Key), NodeError> {

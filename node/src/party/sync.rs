@@ -172,7 +172,8 @@ impl Party {
 
     pub(super) fn states(&self, readings: &[(NegotiationId, Reading)]) -> Vec<(NegotiationId, State)> {
         let known = readings.iter().filter_map(|(id, reading)| Some((self.records.get(id)?, reading)));
-        states(known, self.history.tip(), self.config.policy.key_depth)
+        let elsewhere = self.reader().epochs_elsewhere(&self.records, known.clone(), &self.peers);
+        states(known, &elsewhere, self.history.tip(), self.config.policy.key_depth)
     }
 
     /// Stores states that changed, and what the chain shows of the peer's confirmation.

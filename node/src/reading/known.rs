@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Amount, Wtxid};
 use keyway_chain::Height;
+use keyway_evidence::seen::SeenOffer;
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::message::{AnswerForm, Carrier, Offer};
 use keyway_protocol::negotiation::{Agreed, Context, NegotiationId};
@@ -30,6 +31,10 @@ pub(crate) struct Known {
     pub(super) made: Last<NegotiationId, Made, Option<Arc<MadeOffer>>>,
     /// What came of answers.
     pub(super) agreed: Last<NegotiationId, Answered, Agreement>,
+    /// What anybody sees a transaction offer to whom.
+    pub(super) seen: Last<(Wtxid, PartyKey), Amount, Option<Arc<SeenOffer>>>,
+    /// Whether anybody takes a transaction for the answer to such an offer.
+    pub(super) seen_answered: Last<(Wtxid, PartyKey), Wtxid, bool>,
 }
 
 /// A payment, and the height to read it at.
@@ -96,6 +101,8 @@ impl Known {
         self.received.entries().clear();
         self.made.entries().clear();
         self.agreed.entries().clear();
+        self.seen.entries().clear();
+        self.seen_answered.entries().clear();
     }
 }
 

@@ -2,6 +2,7 @@
 //! answers, so that both sides, a copy of one, and strangers follow the same coins.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bitcoin::{OutPoint, ScriptBuf, TxOut};
 use keyway_carriers::script::liveness::Liveness;
@@ -54,7 +55,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What anybody sees a transaction offer, from this party to one of `peers` or the other way, that was answered.
-    fn epochs_in(&self, mined: &Mined, peers: &Peers) -> Vec<(PartyKey, Epoch<'a>)> {
+    pub(super) fn epochs_in(&self, mined: &Mined, peers: &Peers) -> Vec<(PartyKey, Epoch<'a>)> {
         let own = self.own.key;
         let shown = mined.tx.input.first().and_then(|input| input.witness.nth(1));
         let is_own = shown == Some(&own.to_bytes()[..]);
@@ -74,27 +75,39 @@ impl<'a> Reader<'a> {
         recipients.into_iter().filter_map(epoch).collect()
     }
 
-    fn epoch_of(&self, mined: &Mined, recipient: PartyKey) -> Option<Epoch<'a>> {
-        let authored = Authored::verify(&mined.tx, self.input0_amount(mined)?).ok()?;
-        let seen = SeenOffer::read(self.chain, &authored, recipient).ok()?;
+    pub(super) fn epoch_of(&self, mined: &Mined, recipient: PartyKey) -> Option<Epoch<'a>> {
+        let seen = self.seen_in(mined, recipient)?;
         let answer = self.history.spender(&seen.anchor())?;
-        let counts = in_time(mined.at.height, answer.at.height);
-        seen.read_answer(self.chain, &answer.tx).ok().filter(|_| counts)?;
+        let is_answered = self.known.seen_answered.recall((mined.wtxid, recipient), answer.wtxid, || {
+            seen.read_answer(self.chain, &answer.tx).is_ok()
+        });
+        if !is_answered || !in_time(mined.at.height, answer.at.height) {
+            return None;
+        }
         let (initiator, responder) = (seen.author(), seen.recipient());
         let negotiation = NegotiationId::of(self.chain.id(), initiator, responder, seen.input0());
         Some(Epoch { names: Liveness { negotiation, initiator, responder }, answer: place(answer) })
     }
+
+    /// What anybody sees a transaction offer to `recipient`.
+    fn seen_in(&self, mined: &Mined, recipient: PartyKey) -> Option<Arc<SeenOffer>> {
+        let amount = self.input0_amount(mined)?;
+        self.known.seen.recall((mined.wtxid, recipient), amount, || {
+            let authored = Authored::verify(&mined.tx, amount).ok()?;
+            SeenOffer::read(self.chain, &authored, recipient).ok().map(Arc::new)
+        })
+    }
 }
 
-/// Those who have, or had, a coin with this party.
+/// Those whose offers and answers are looked for.
 #[derive(Default)]
-struct Peers {
+pub(super) struct Peers {
     by_key: HashMap<Vec<u8>, PartyKey>,
     by_script: HashMap<ScriptBuf, PartyKey>,
 }
 
 impl Peers {
-    fn add(&mut self, peer: PartyKey) {
+    pub(super) fn add(&mut self, peer: PartyKey) {
         self.by_key.insert(peer.to_bytes().to_vec(), peer);
         self.by_script.insert(peer.script(), peer);
     }

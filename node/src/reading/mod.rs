@@ -3,6 +3,7 @@
 
 mod answers;
 mod claims;
+mod elsewhere;
 mod groups;
 mod known;
 mod laid;
@@ -209,20 +210,29 @@ impl Reader<'_> {
     }
 }
 
-/// The states of all negotiations of a party: each by its facts, beside those with the same peer.
+/// The states of all negotiations of a party: each by its facts, beside those with the same peer and the epochs that other
+/// homes of this party made ([`Reader::epochs_elsewhere`]).
 pub(crate) fn states<'a>(
     readings: impl Iterator<Item = (&'a Record, &'a Reading)> + Clone,
+    elsewhere: &[(PartyKey, Position)],
     tip: Height,
     depth: Depth,
 ) -> Vec<(NegotiationId, State)> {
+    let is_deep = |at: &Position| at.height.depth_under(tip) >= depth;
     let mut latest: BTreeMap<PartyKey, Position> = BTreeMap::new();
+    let mut note = |peer, at: Position| {
+        latest.entry(peer).and_modify(|known| *known = at.max(*known)).or_insert(at);
+    };
     for (record, reading) in readings.clone() {
-        if let (Anchor::Answered(at), State::Active) =
-            (reading.facts.anchor, reading.facts.state(tip, depth, None))
+        let state = reading.facts.state(tip, depth, None);
+        // The peer has a key that is lost here, and leaves the older ones for it.
+        if let (Anchor::Answered(at), State::Active | State::Lost) = (reading.facts.anchor, state)
+            && is_deep(&at)
         {
-            latest.entry(record.peer).and_modify(|known| *known = at.max(*known)).or_insert(at);
+            note(record.peer, at);
         }
     }
+    elsewhere.iter().filter(|(_, at)| is_deep(at)).for_each(|(peer, at)| note(*peer, *at));
     readings
         .map(|(record, reading)| {
             (record.id, reading.facts.state(tip, depth, latest.get(&record.peer).copied()))

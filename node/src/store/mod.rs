@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use keyway_protocol::secret::Secret;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, params};
+use rusqlite::{Connection, DatabaseName, ErrorCode, OpenFlags, OptionalExtension, Params, params};
 use zeroize::Zeroizing;
 
 pub(crate) use envelopes::Envelope;
@@ -218,10 +218,13 @@ impl Store {
 
     /// All public values whose names begin so, by name.
     fn meta_with(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, NodeError> {
+        // Not `LIKE`: it looks at every row, and is compiled again for every prefix.
+        let rows = "SELECT key, value FROM meta WHERE key >= ?1 AND key < ?2 ORDER BY key";
         self.run(|db| {
-            let mut statement =
-                db.prepare_cached("SELECT key, value FROM meta WHERE key LIKE ?1 ORDER BY key")?;
-            statement.query_map([format!("{prefix}%")], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            let mut statement = db.prepare_cached(rows)?;
+            let rows =
+                statement.query_map([prefix, &past(prefix)], |row| Ok((row.get(0)?, row.get(1)?)))?.collect();
+            rows
         })
     }
 
@@ -265,6 +268,13 @@ impl Store {
     }
 }
 
+/// The first name after all that begin so.
+fn past(prefix: &str) -> String {
+    let mut past: Vec<char> = prefix.chars().collect();
+    let last = past.pop().map(|last| char::from_u32(u32::from(last) + 1).unwrap_or(char::MAX));
+    past.into_iter().chain(last).collect()
+}
+
 /// Runs a statement, compiled once for the connection; how many rows it changed.
 fn execute(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
     db.prepare_cached(sql)?.execute(params)
@@ -290,6 +300,10 @@ fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {
     }
     if found > FORMAT {
         return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
+    }
+    // SQLite drops the CHECKs of what it can only read, and would find damaged rows sound.
+    if connection.is_readonly(DatabaseName::Main).map_err(|source| failure(path, source))? {
+        return Err(NodeError::StoreReadOnly(path.to_owned()));
     }
     let check = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match check.map_err(|source| failure(path, source))?.as_str() {

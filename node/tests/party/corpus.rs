@@ -52,6 +52,10 @@ fn the_seeds_are_damaged_stores() {
             ("of-another-program", change(68, 1)),
             ("changed-in-the-schema", change(4_000, 1)),
             ("changed-in-a-row", change(2 * 4096 - 20, 1)),
+            (
+                "changed-in-a-row-and-only-to-be-read",
+                [change(18, 0x12), change(2 * 4096 - 20, 1)[1..].to_vec()].concat(),
+            ),
             ("changed-in-a-page-head", change(3 * 4096, 8)),
             ("cut-behind-a-page", [vec![1], page(5)].concat()),
             ("cut-in-a-page", [vec![1], page(5)[..2].to_vec(), vec![7]].concat()),

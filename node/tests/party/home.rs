@@ -113,6 +113,23 @@ fn a_damaged_store_is_never_opened_as_if_it_were_whole() {
     assert!(fixture.open(&Unlock::Insecure).is_ok());
 }
 
+// A fuzzer found that SQLite then drops the CHECKs that damaged rows are told by.
+#[test]
+fn a_store_that_can_only_be_read_is_refused() {
+    let fixture = Fixture::new();
+    drop(fixture.create(Unlock::Insecure).unwrap());
+    let path = fixture.home().join(STORE_FILE);
+    let mut store = std::fs::read(&path).unwrap();
+    // The version of the format that may write it, in SQLite's header: of one to come.
+    store[18] = 3;
+    std::fs::write(&path, &store).unwrap();
+    let refused = fixture.open(&Unlock::Insecure).unwrap_err();
+    assert!(matches!(refused, NodeError::StoreReadOnly(_)), "{refused}");
+    store[18] = 1;
+    std::fs::write(&path, &store).unwrap();
+    fixture.open(&Unlock::Insecure).unwrap();
+}
+
 #[test]
 fn no_secret_lies_in_the_clear_on_the_disk() {
     let fixture = Fixture::new();

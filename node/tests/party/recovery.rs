@@ -105,12 +105,7 @@ fn a_coin_that_was_to_be_spent_beside_a_double_spent_one_is_free_again() {
 #[test]
 fn an_answer_in_the_block_of_an_offer_that_a_copy_of_the_home_made_is_seen() {
     let mut world = World::new();
-    let home = world.dir.path().join("twin");
-    std::fs::create_dir(&home).unwrap();
-    for file in [STORE_FILE, CONFIG_FILE] {
-        std::fs::copy(world.car.dir().join(file), home.join(file)).unwrap();
-    }
-    let mut twin = Party::open(&home, &Unlock::Insecure).unwrap();
+    let mut twin = copied(&world, &world.car, "twin");
     // The twin's version of the offer spends the same coin, and never leaves it.
     twin.offer(&deaf(&world.ledger), &request(PRICE * 2)).unwrap_err();
     let before = world.ledger.tip().unwrap();
@@ -131,6 +126,65 @@ fn an_answer_in_the_block_of_an_offer_that_a_copy_of_the_home_made_is_seen() {
     assert_eq!(world.state(&twin, sent.id), State::Active);
 }
 
+/// A home as it was, in a folder of its own.
+fn copied(world: &World, party: &Party, name: &str) -> Party {
+    let home = world.dir.path().join(name);
+    std::fs::create_dir(&home).unwrap();
+    for file in [STORE_FILE, CONFIG_FILE] {
+        std::fs::copy(party.dir().join(file), home.join(file)).unwrap();
+    }
+    Party::open(&home, &Unlock::Insecure).unwrap()
+}
+
+// The charger knows one car, not its homes: 100 blocks later it has erased the key that the other home would go on with.
+#[test]
+fn a_home_leaves_its_key_when_a_copy_of_it_agrees_on_a_newer_one() {
+    let mut world = World::new();
+    let older = world.agree();
+    let mut copy = copied(&world, &world.car, "copy");
+    copy.sync(&world.ledger, &mut |_| ()).unwrap();
+    let newer = copy.offer(&world.ledger, &request(PRICE)).unwrap().id;
+    world.mine_and_sync(1);
+    let depth = world.car.config().policy.key_depth.to_u32();
+    world.mine_and_sync(depth - 1);
+    assert_eq!(world.state(&world.car, older), State::Active, "the newer key is not deep enough");
+    world.mine_and_sync(1);
+    copy.sync(&world.ledger, &mut |_| ()).unwrap();
+    assert_eq!([world.state(&copy, newer), world.state(&world.charger, newer)], [State::Active; 2]);
+    for party in [&world.car, &copy, &world.charger] {
+        assert_eq!(world.state(party, older), State::Superseded);
+    }
+    let refused = world.car.seal("charger", b"started", b"").unwrap_err();
+    assert!(matches!(refused, NodeError::KeyElsewhere(_)), "{refused}");
+    let message = copy.seal("charger", b"started", b"").unwrap();
+    assert_eq!(world.charger.open_sealed(&message.sealed, b"", false).unwrap().plaintext[..], b"started"[..]);
+    // It negotiates again, and has the newest.
+    world.agree();
+    let message = world.car.seal("charger", b"started", b"").unwrap();
+    world.charger.open_sealed(&message.sealed, b"", false).unwrap();
+}
+
+#[test]
+fn a_home_leaves_its_key_when_a_copy_of_it_answers_with_a_newer_one() {
+    let mut world = World::new();
+    let older = world.agree();
+    let mut copy = copied(&world, &world.charger, "copy");
+    let newer = world.car.offer(&world.ledger, &request(PRICE)).unwrap().id;
+    world.mine(1);
+    copy.sync(&world.ledger, &mut |_| ()).unwrap();
+    let depth = world.car.config().policy.key_depth.to_u32();
+    // The home itself was not running while its copy answered.
+    for _ in 0..depth {
+        world.mine(1);
+        copy.sync(&world.ledger, &mut |_| ()).unwrap();
+    }
+    world.sync();
+    assert_eq!([world.state(&copy, newer), world.state(&world.car, newer)], [State::Active; 2]);
+    assert!(!world.state(&world.charger, newer).opens());
+    assert_eq!(world.state(&world.charger, older), State::Superseded);
+    world.charger.seal("car", b"started", b"").unwrap_err();
+}
+
 /// What a home would have sent, caught on the way.
 static CAUGHT: Mutex<Vec<Transaction>> = Mutex::new(Vec::new());
 
@@ -142,17 +196,12 @@ fn catch(tx: &Transaction) -> Option<keyway_ledger::BroadcastError> {
 #[test]
 fn an_offer_that_a_reorganisation_replaces_by_another_of_the_same_coin_is_answered_as_what_it_is() {
     let mut world = World::new();
-    let copy = world.dir.path().join("copy");
-    std::fs::create_dir(&copy).unwrap();
-    for file in [CONFIG_FILE, STORE_FILE] {
-        std::fs::copy(world.car.dir().join(file), copy.join(file)).unwrap();
-    }
+    // The same home, as it was before, offers in another way.
+    let mut copy = copied(&world, &world.car, "copy");
     let below = world.ledger.tip().unwrap();
     let first = world.car.offer(&world.ledger, &over(Carrier::Static)).unwrap();
     world.mine_and_sync(1);
     assert_eq!(world.view(&world.charger, first.id).carrier, Carrier::Static);
-    // The same home, as it was before, offers in another way.
-    let mut copy = Party::open(&copy, &Unlock::Insecure).unwrap();
     copy.offer(&Hindered(&world.ledger, catch), &over(Carrier::Dynamic)).unwrap_err();
     let second = CAUGHT.lock().unwrap().pop().unwrap();
     world.ledger.mine_on(&below.hash, 2, &nobody(), &[second]).unwrap();
