@@ -1,34 +1,114 @@
-//! A negotiation, both sides, beside its bare primitives, its signatures and a handshake of Noise.
+//! A negotiation of each suite, both sides, beside its bare primitives, with its signatures, and beside a handshake of Noise.
+
+#[path = "../../protocol/src/suite/rfc7919.rs"]
+mod rfc7919;
 
 use std::hint::black_box;
 
-use bitcoin::secp256k1::{Message, Secp256k1};
+use bitcoin::secp256k1::{All, Message, PublicKey as EcdsaKey, Secp256k1, SecretKey, ecdsa::Signature};
 use criterion::{Criterion, criterion_group, criterion_main};
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+use crypto_bigint::{BoxedUint, Odd, Resize};
 use keyway_benches::{BASELINE, Side, context, outpoint};
 use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer};
 use keyway_protocol::negotiation::{Agreed, Draft, Received};
 use keyway_protocol::suite::Suite;
+use x_wing::{DecapsulationKeyRejectNonContrib, Decapsulator, EncapsulationKey, KeyExport, TryDecapsulate};
 use x25519_dalek::{PublicKey, StaticSecret};
 
-/// Offer, answer and confirmation, as bytes in between.
+/// Offer, answer and confirmation, as bytes in between: `x25519` in amounts, the others beside the payment.
 fn negotiate(initiator: &Side, responder: &Side, suite: Suite) -> (Agreed, Agreed) {
-    let context = context(initiator, responder, Carrier::Value);
+    let carrier = if suite == Suite::X25519 { Carrier::Value } else { Carrier::Static };
+    let context = context(initiator, responder, carrier);
     let anchor = outpoint(7);
-    let draft = Draft::new(context, suite, AnswerForm::Sequences, &initiator.secret);
-    let offer = Offer::from_bytes(Carrier::Value, &draft.offer().to_bytes()).expect("an offer");
+    let draft = match carrier {
+        Carrier::Value => Draft::new(context, suite, AnswerForm::Sequences, &initiator.secret),
+        _ => Draft::dated(context, suite, 0, &initiator.secret),
+    };
+    let offer = Offer::from_bytes(carrier, &draft.offer().to_bytes()).expect("an offer");
     let received = Received::new(context, offer, anchor);
     let (answer, theirs) = received.answer(&responder.secret).expect("a good share");
-    let answer = Answer::from_bytes(Carrier::Value, &answer.to_bytes()).expect("an answer");
-    let ours = draft.mined(anchor.txid).handle(&answer, &initiator.secret).expect("the same key");
+    let answer = Answer::from_bytes(carrier, &answer.to_bytes()).expect("an answer");
+    let ours = draft.mined(anchor.txid).handle(&answer).expect("the same key");
     (ours, theirs)
 }
 
-fn bare_x25519() -> ([u8; 32], [u8; 32]) {
-    let (a, b) = (StaticSecret::from(black_box([1; 32])), StaticSecret::from(black_box([2; 32])));
-    let (share_a, share_b) = (PublicKey::from(&a), PublicKey::from(&b));
-    let (ours, theirs) = (a.diffie_hellman(&share_b), b.diffie_hellman(&share_a));
-    assert!(ours.was_contributory() && theirs.was_contributory());
-    (ours.to_bytes(), theirs.to_bytes())
+/// Both sides of the bare agreement that a suite rests on.
+enum Bare {
+    X25519,
+    XWing,
+    Ffdhe(BoxedMontyParams),
+}
+
+impl Bare {
+    fn of(suite: Suite) -> Self {
+        let prime = match suite {
+            Suite::X25519 => return Self::X25519,
+            Suite::X25519MlKem768 => return Self::XWing,
+            Suite::Ffdhe2048 => rfc7919::FFDHE2048,
+            Suite::Ffdhe3072 => rfc7919::FFDHE3072,
+            _ => rfc7919::FFDHE4096,
+        };
+        let prime = BoxedUint::from_be_hex(prime, 4 * prime.len() as u32).into_option().expect("digits");
+        Self::Ffdhe(BoxedMontyParams::new_vartime(Odd::new(prime).into_option().expect("a prime")))
+    }
+
+    fn agree(&self) -> bool {
+        match self {
+            Self::X25519 => {
+                let secret = |byte| StaticSecret::from(black_box([byte; 32]));
+                let (a, b) = (secret(1), secret(2));
+                let (share_a, share_b) = (PublicKey::from(&a), PublicKey::from(&b));
+                let (ours, theirs) = (a.diffie_hellman(&share_b), b.diffie_hellman(&share_a));
+                ours.was_contributory() && ours.as_bytes() == theirs.as_bytes()
+            }
+            Self::XWing => {
+                let key = DecapsulationKeyRejectNonContrib::from(black_box([1; 32]));
+                let public = key.encapsulation_key().to_bytes();
+                let public = EncapsulationKey::try_from(&public[..]).expect("a key");
+                let (ciphertext, theirs) = public.encapsulate_deterministic(&black_box([2; 64]).into());
+                let ours = key.try_decapsulate(&ciphertext).expect("it contributes");
+                ours.as_slice() == theirs.as_slice()
+            }
+            Self::Ffdhe(modulus) => {
+                let exponent =
+                    |byte| BoxedUint::from_be_slice(&black_box([byte; 64]), 512).expect("64 bytes");
+                let two = BoxedUint::from(2u8).resize(modulus.modulus().bits_precision());
+                let power = |base, exponent| BoxedMontyForm::new(base, modulus).pow(exponent).retrieve();
+                let (a, b) = (exponent(1), exponent(2));
+                let (share_a, share_b) = (power(two.clone(), &a), power(two, &b));
+                power(share_b, &a) == power(share_a, &b)
+            }
+        }
+    }
+}
+
+/// The signatures of a negotiation: it signs two transactions and verifies two.
+struct Signatures {
+    secp: Secp256k1<All>,
+    secret: SecretKey,
+    public: EcdsaKey,
+    digest: Message,
+    signature: Signature,
+}
+
+impl Signatures {
+    fn new() -> Self {
+        let secp = Secp256k1::new();
+        let secret = SecretKey::from_slice(&[3; 32]).expect("a key");
+        let (public, digest) = (secret.public_key(&secp), Message::from_digest([4; 32]));
+        let signature = secp.sign_ecdsa(&digest, &secret);
+        Self { secp, secret, public, digest, signature }
+    }
+
+    fn make_and_verify(&self) {
+        for _ in 0..2 {
+            black_box(self.secp.sign_ecdsa(black_box(&self.digest), &self.secret));
+            self.secp
+                .verify_ecdsa(black_box(&self.digest), &self.signature, &self.public)
+                .expect("it verifies");
+        }
+    }
 }
 
 /// The pattern in which both know the other's key beforehand, as owners of cards do.
@@ -49,35 +129,32 @@ fn noise_kk(initiator: &[u8; 32], responder: &[u8; 32]) -> Vec<u8> {
 
 fn negotiation(c: &mut Criterion) {
     let (car, charger) = (Side::new("car", 1), Side::new("charger", 2));
-    let (ours, theirs) = negotiate(&car, &charger, Suite::X25519);
-    assert_eq!(ours.fingerprint(), theirs.fingerprint());
+    let signatures = Signatures::new();
+    let suites = [Suite::X25519, Suite::X25519MlKem768, Suite::Ffdhe2048, Suite::Ffdhe3072, Suite::Ffdhe4096];
+    for suite in suites {
+        let (ours, theirs) = negotiate(&car, &charger, suite);
+        assert_eq!(ours.fingerprint(), theirs.fingerprint());
+        let bare = Bare::of(suite);
+        assert!(bare.agree());
 
-    let mut group = c.benchmark_group("negotiation: x25519, both sides");
-    group.bench_function(BASELINE, |b| b.iter(bare_x25519));
-    group.bench_function("keyway", |b| b.iter(|| negotiate(black_box(&car), &charger, Suite::X25519)));
-    let (k, l) = ([1; 32], [2; 32]);
-    group.bench_function("Noise KK (two signatures' worth of authentication included)", |b| {
-        b.iter(|| noise_kk(black_box(&k), &l));
-    });
-    group.finish();
-
-    // A negotiation signs two transactions and verifies two.
-    let secp = Secp256k1::new();
-    let secret = bitcoin::secp256k1::SecretKey::from_slice(&[3; 32]).expect("a key");
-    let public = secret.public_key(&secp);
-    let digest = Message::from_digest([4; 32]);
-    let signature = secp.sign_ecdsa(&digest, &secret);
-    let mut group = c.benchmark_group("negotiation: its two signatures, made and verified");
-    group.bench_function(BASELINE, |b| b.iter(|| negotiate(black_box(&car), &charger, Suite::X25519)));
-    group.bench_function("signatures", |b| {
-        b.iter(|| {
-            for _ in 0..2 {
-                black_box(secp.sign_ecdsa(black_box(&digest), &secret));
-                secp.verify_ecdsa(black_box(&digest), &signature, &public).expect("it verifies");
-            }
+        let mut group = c.benchmark_group(format!("negotiation: {suite}, both sides"));
+        group.sample_size(30);
+        group.bench_function(BASELINE, |b| b.iter(|| bare.agree()));
+        group.bench_function("keyway", |b| b.iter(|| negotiate(black_box(&car), &charger, suite)));
+        group.bench_function("keyway, with two signatures made and verified", |b| {
+            b.iter(|| {
+                signatures.make_and_verify();
+                negotiate(black_box(&car), &charger, suite)
+            });
         });
-    });
-    group.finish();
+        if suite == Suite::X25519 {
+            let (k, l) = ([1; 32], [2; 32]);
+            group.bench_function("Noise KK (two signatures' worth of authentication included)", |b| {
+                b.iter(|| noise_kk(black_box(&k), &l));
+            });
+        }
+        group.finish();
+    }
 }
 
 criterion_group!(benches, negotiation);

@@ -111,7 +111,7 @@ fn terms(carrier: Carrier) -> Terms {
 }
 
 fn handle(terms: &Terms, group: &Brought, answer: &Answer) -> Result<Agreed, Refusal> {
-    draft(answer.suite(), terms, group).mined(anchor().txid).handle(answer, &car_secret())
+    draft(answer.suite(), terms, group).mined(anchor().txid).handle(answer)
 }
 
 /// The group that the car's own offers of a suite bring: always the same numbers.

@@ -49,11 +49,14 @@ impl<T: Borrow<[u8]> + Eq + Hash> Sieved<T> {
     }
 }
 
-/// A Bloom filter whose three bits for an entry lie in one word: one memory access per look-up.
+/// A Bloom filter whose three bits for an entry lie in one word: one memory access per look-up, and none for what has a
+/// length that no entry has.
 #[derive(Clone, Default)]
 struct Sieve {
     words: Vec<u64>,
     keys: [u64; 2],
+    /// A bit for each length of entries; the last for all that are longer.
+    lengths: u64,
 }
 
 impl Sieve {
@@ -67,6 +70,7 @@ impl Sieve {
         Self {
             words: vec![0; words.next_power_of_two()],
             keys: [random.hash_one("sieve, first"), random.hash_one("sieve, second")],
+            lengths: 0,
         }
     }
 
@@ -75,6 +79,7 @@ impl Sieve {
     }
 
     fn insert(&mut self, entry: &[u8]) {
+        self.lengths |= Self::length(entry);
         if let Some((place, bits)) = self.place(entry)
             && let Some(word) = self.words.get_mut(place)
         {
@@ -84,10 +89,18 @@ impl Sieve {
 
     #[inline]
     fn may_contain(&self, entry: &[u8]) -> bool {
+        if self.lengths & Self::length(entry) == 0 {
+            return false;
+        }
         match self.place(entry) {
             Some((place, bits)) => self.words.get(place).is_some_and(|word| word & bits == bits),
             None => true,
         }
+    }
+
+    #[inline]
+    fn length(entry: &[u8]) -> u64 {
+        1 << entry.len().min(63)
     }
 
     /// Which word, and which bits of it; `None` for what is too short to be sieved.

@@ -271,7 +271,7 @@ fn wrong_keys(options: Options, walk: &mut Walk, stream: &mut Stream) -> Result<
     let (answer, _) = Received::new(context, draft().offer().clone(), anchor).answer(&theirs)?;
     let handle = |bytes: &[u8]| -> bool {
         let answer = Answer::from_bytes(Carrier::Value, bytes);
-        answer.is_ok_and(|answer| draft().mined(anchor.txid).handle(&answer, &ours).is_ok())
+        answer.is_ok_and(|answer| draft().mined(anchor.txid).handle(&answer).is_ok())
     };
     let bytes = answer.to_bytes();
     let taken = (0..8 * bytes.len()).filter(|bit| {

@@ -232,7 +232,7 @@ fn run(
     let answer = answer.to_bytes();
     let answered = started.elapsed();
     let started = Instant::now();
-    let ours = draft.mined(anchor.txid).handle(&Answer::from_bytes(Carrier::Static, &answer)?, &ours)?;
+    let ours = draft.mined(anchor.txid).handle(&Answer::from_bytes(Carrier::Static, &answer)?)?;
     let agreed = started.elapsed();
     let same = ours.master_key().as_secret().expose() == theirs.master_key().as_secret().expose();
     Ok(Run { times: [offered, answered, agreed], lengths: (offer.len(), answer.len()), same })

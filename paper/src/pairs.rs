@@ -85,7 +85,7 @@ pub fn negotiate(
     let anchor = OutPoint::new(Txid::from_byte_array(stream.bytes()), 0);
     let (answer, theirs) = Received::new(context, offer, anchor).answer(&theirs)?;
     let answer = Answer::from_bytes(Carrier::Value, &answer.to_bytes())?;
-    Ok([draft.mined(anchor.txid).handle(&answer, &ours)?, theirs])
+    Ok([draft.mined(anchor.txid).handle(&answer)?, theirs])
 }
 
 /// n parties, counted.

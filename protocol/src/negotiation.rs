@@ -154,13 +154,13 @@ impl Transcript {
     }
 }
 
-/// An offer about to be made: its message, before its transaction exists.
+/// An offer about to be made: its message, before its transaction exists, and the secret of its share.
 #[derive(Debug)]
 pub struct Draft {
     context: Context,
     offer: Offer,
+    own: ShareSecret,
     first: Option<FirstSecret>,
-    group: Option<Group>,
 }
 
 impl Draft {
@@ -188,17 +188,17 @@ impl Draft {
             None => Brought::Numbers(numbers),
         };
         let context = Context { carrier: Carrier::Static, ..context };
-        let share = ShareSecret::derive(suite, Some(&group), secret, &initiator_binding(&context)).public();
-        let offer = Offer::new(suite, Terms::Static { timestamp }, share).bringing(brought);
-        Self { context, offer, first: None, group: Some(group) }
+        let own = ShareSecret::derive(suite, Some(&group), secret, &initiator_binding(&context));
+        let offer = Offer::new(suite, Terms::Static { timestamp }, own.public()).bringing(brought);
+        Self { context, offer, own, first: None }
     }
 
     /// Of a suite that brings its group the share is empty, and nobody takes the offer: that is for
     /// [`Draft::in_group`].
     fn with_terms(context: Context, suite: Suite, terms: Terms, secret: &NegotiationSecret) -> Self {
-        let share = ShareSecret::derive(suite, None, secret, &initiator_binding(&context)).public();
+        let own = ShareSecret::derive(suite, None, secret, &initiator_binding(&context));
         let context = Context { carrier: terms.carrier(), ..context };
-        Self { context, offer: Offer::new(suite, terms, share), first: None, group: None }
+        Self { context, offer: Offer::new(suite, terms, own.public()), own, first: None }
     }
 
     /// An offer to a prekey of the responder for that suite, whose payment can go back after `timeout`.
@@ -219,7 +219,7 @@ impl Draft {
         let (first, ciphertext) = FirstSecret::send(&direction, suite, prekey, &own, secret, &binding)?;
         let terms = Terms::Dynamic { prekey: PrekeyId::of(suite.number(), prekey), timeout, ciphertext };
         let offer = Offer::new(suite, terms, own.public());
-        Ok(Self { context, offer, first: Some(first), group: None })
+        Ok(Self { context, offer, own, first: Some(first) })
     }
 
     /// The message.
@@ -254,8 +254,8 @@ impl Draft {
 
     /// The offer is in the chain, in this transaction: its last version.
     pub fn mined(self, offer_txid: Txid) -> AwaitAnswer {
-        let Self { context, offer, first, group } = self;
-        AwaitAnswer { context, offer, first, group, offer_txid }
+        let Self { context, offer, own, first } = self;
+        AwaitAnswer { context, offer, own, first, offer_txid }
     }
 }
 
@@ -264,8 +264,8 @@ impl Draft {
 pub struct AwaitAnswer {
     context: Context,
     offer: Offer,
+    own: ShareSecret,
     first: Option<FirstSecret>,
-    group: Option<Group>,
     offer_txid: Txid,
 }
 
@@ -274,16 +274,14 @@ impl AwaitAnswer {
     ///
     /// # Errors
     /// [`Refusal`]: the spending is no answer; the negotiation is declined (PROTOCOL.md 9.2).
-    pub fn handle(self, answer: &Answer, secret: &NegotiationSecret) -> Result<Agreed, Refusal> {
+    pub fn handle(self, answer: &Answer) -> Result<Agreed, Refusal> {
         let suite = self.offer.suite();
         if answer.suite() != suite {
             return Err(
                 crate::message::BadMessage::OtherSuite { expected: suite, found: answer.suite() }.into()
             );
         }
-        let binding = initiator_binding(&self.context);
-        let mine = ShareSecret::derive(suite, self.group.as_ref(), secret, &binding);
-        let shared = joined(self.first.as_ref(), &mine.agree(answer.share())?);
+        let shared = joined(self.first.as_ref(), &self.own.agree(answer.share())?);
         let transcript = self.context.transcript(&self.offer, self.offer_txid, &answer.without_tag());
         let agreed = Agreed::new(self.context.id(), Role::Initiator, transcript, &shared);
         if !agreed.tag(Role::Responder).matches(&answer.tag()) {

@@ -7,7 +7,7 @@ use bitcoin::hashes::Hash;
 use keyway_chain::{BlockRef, Height};
 use thiserror::Error;
 
-use crate::kdf::{Extractor, expand};
+use crate::kdf::{Extractor, Scratch, expand};
 use crate::negotiation::{MasterKey, Role};
 use crate::secret::Secret;
 
@@ -159,11 +159,17 @@ impl Ratchet {
 
 /// The steps that a chain's blocks are to every key: each block's hash is prepared once, however many keys take it.
 pub struct Steps<'c, C> {
+    blocks: Blocks<'c, C>,
+    /// The way that was taken last: most keys of a party go the same.
+    last: Option<Way>,
+    scratch: Scratch,
+}
+
+/// The blocks of a best chain, as far as they were prepared.
+struct Blocks<'c, C> {
     chain: &'c C,
     tip: Height,
     prepared: BTreeMap<Height, Extractor>,
-    /// The way that was taken last: most keys of a party go the same.
-    last: Option<Way>,
 }
 
 /// The steps from one block to another above it.
@@ -173,16 +179,11 @@ struct Way {
     steps: Vec<Extractor>,
 }
 
-impl Way {
-    fn take(&mut self, ck: &mut Secret) {
-        ck.rewrite(|ck| self.steps.iter_mut().for_each(|step| step.extract_in_place(ck)));
-    }
-}
-
 impl<'c, C: BestChain> Steps<'c, C> {
     /// Over the blocks of `chain`, which must stay as it is meanwhile.
     pub fn over(chain: &'c C) -> Self {
-        Self { chain, tip: chain.tip(), prepared: BTreeMap::new(), last: None }
+        let blocks = Blocks { chain, tip: chain.tip(), prepared: BTreeMap::new() };
+        Self { blocks, last: None, scratch: Scratch::new() }
     }
 
     /// [`Ratchet::advance`].
@@ -190,38 +191,41 @@ impl<'c, C: BestChain> Steps<'c, C> {
     /// # Errors
     /// As there; the key is as it was.
     pub fn advance(&mut self, ratchet: &mut Ratchet) -> Result<bool, NoSession> {
-        let target = ratchet.first.max(self.tip.minus(WINDOW - 1));
+        let target = ratchet.first.max(self.blocks.tip.minus(WINDOW - 1));
         if target <= ratchet.oldest.height {
             return Ok(false);
         }
-        let way = self.way(ratchet.oldest, target)?;
-        way.take(&mut ratchet.ck);
-        ratchet.oldest = way.end;
+        self.go(&mut ratchet.ck, &mut ratchet.oldest, target)?;
         Ok(true)
     }
 
     /// ck of the best chain's block at `height`, and that block.
     fn key_at(&mut self, ratchet: &Ratchet, height: Height) -> Result<(Secret, BlockRef), NoSession> {
-        let way = self.way(ratchet.oldest, height)?;
-        let mut ck = ratchet.ck.duplicate();
-        way.take(&mut ck);
-        Ok((ck, way.end))
+        let (mut ck, mut block) = (ratchet.ck.duplicate(), ratchet.oldest);
+        self.go(&mut ck, &mut block, height)?;
+        Ok((ck, block))
     }
 
-    /// All steps of a way, so that no key is left half-way.
-    fn way(&mut self, from: BlockRef, to: Height) -> Result<&mut Way, NoSession> {
-        let way = match self.last.take() {
-            Some(last) if (last.from, last.end.height) == (from, to) => last,
-            _ => self.look_for(from, to)?,
+    /// Takes a key from its block to the one at `to`, or leaves it where it is: never half-way.
+    #[inline]
+    fn go(&mut self, ck: &mut Secret, block: &mut BlockRef, to: Height) -> Result<(), NoSession> {
+        self.last.take_if(|last| last.end.height != to || last.from != *block);
+        let way = match &mut self.last {
+            Some(way) => way,
+            none => none.insert(self.blocks.way(*block, to)?),
         };
-        Ok(self.last.insert(way))
+        ck.rewrite(|ck| way.steps.iter().for_each(|step| step.extract_in_place(ck, &mut self.scratch)));
+        *block = way.end;
+        Ok(())
     }
+}
 
-    fn look_for(&mut self, from: BlockRef, to: Height) -> Result<Way, NoSession> {
-        let mut way = Way { from, end: from, steps: Vec::new() };
+impl<C: BestChain> Blocks<'_, C> {
+    fn way(&mut self, from: BlockRef, to: Height) -> Result<Way, NoSession> {
         if self.hash_at(from.height)? != from.hash {
             return Err(NoSession::Lost(from.height));
         }
+        let mut way = Way { from, end: from, steps: Vec::new() };
         while way.end.height < to {
             let height = way.end.height.next();
             let hash = self.hash_at(height)?;
@@ -234,7 +238,7 @@ impl<'c, C: BestChain> Steps<'c, C> {
     }
 
     fn hash_at(&self, height: Height) -> Result<BlockHash, NoSession> {
-        self.chain.hash_at(height).ok_or_else(|| NoSession::Unknown { height, tip: self.tip })
+        self.chain.hash_at(height).ok_or(NoSession::Unknown { height, tip: self.tip })
     }
 }
 
@@ -243,9 +247,9 @@ mod tests {
     use super::*;
 
     /// A chain of blocks whose hashes are their heights and a branch number.
-    struct Blocks(Vec<BlockHash>);
+    struct Branch(Vec<BlockHash>);
 
-    impl Blocks {
+    impl Branch {
         fn new(tip: u32) -> Self {
             Self((0..=tip).map(|height| hash(height, 0)).collect())
         }
@@ -261,7 +265,7 @@ mod tests {
         }
     }
 
-    impl BestChain for Blocks {
+    impl BestChain for Branch {
         fn hash_at(&self, height: Height) -> Option<BlockHash> {
             self.0.get(height.to_u32() as usize).copied()
         }
@@ -277,13 +281,13 @@ mod tests {
         BlockHash::from_byte_array(bytes)
     }
 
-    fn started(blocks: &Blocks, first: u32) -> Ratchet {
+    fn started(blocks: &Branch, first: u32) -> Ratchet {
         Ratchet::start(blocks.block(first), MasterKey::for_tests(Secret::fill_with(|mk| mk.fill(9))))
     }
 
     #[test]
     fn both_sides_have_the_same_key_for_every_block_of_the_window_however_far_each_advanced() {
-        let blocks = Blocks::new(150);
+        let blocks = Branch::new(150);
         let fresh = started(&blocks, 10);
         let mut advanced = started(&blocks, 10);
         assert_eq!(advanced.advance(&blocks), Ok(true));
@@ -297,7 +301,7 @@ mod tests {
 
     #[test]
     fn keys_differ_by_block_and_by_direction_and_are_never_ck() {
-        let blocks = Blocks::new(12);
+        let blocks = Branch::new(12);
         let ratchet = started(&blocks, 10);
         let mut keys = vec![*ratchet.ck().expose()];
         for height in 10..=12 {
@@ -311,7 +315,7 @@ mod tests {
 
     #[test]
     fn what_lies_below_the_window_cannot_be_opened_any_more() {
-        let blocks = Blocks::new(150);
+        let blocks = Branch::new(150);
         let mut ratchet = started(&blocks, 10);
         ratchet.advance(&blocks).unwrap();
         let refused = ratchet.session(&blocks, blocks.block(50), Role::Initiator).unwrap_err();
@@ -321,10 +325,10 @@ mod tests {
 
     #[test]
     fn a_reorganisation_inside_the_window_changes_later_keys_and_names_the_branch() {
-        let mut blocks = Blocks::new(20);
+        let mut blocks = Branch::new(20);
         let ratchet = started(&blocks, 10);
         let stale = blocks.block(15);
-        let key = |blocks: &Blocks, block| ratchet.session(blocks, block, Role::Responder);
+        let key = |blocks: &Branch, block| ratchet.session(blocks, block, Role::Responder);
         let before = *key(&blocks, stale).unwrap().0.expose();
         blocks.reorganise(15, 1);
         assert_eq!(key(&blocks, stale).unwrap_err(), NoSession::OtherBranch(stale));
@@ -334,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_reorganisation_below_the_oldest_kept_block_loses_the_key() {
-        let mut blocks = Blocks::new(150);
+        let mut blocks = Branch::new(150);
         let mut ratchet = started(&blocks, 10);
         ratchet.advance(&blocks).unwrap();
         blocks.reorganise(51, 1);
@@ -344,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_message_from_a_block_ahead_says_who_is_behind() {
-        let blocks = Blocks::new(20);
+        let blocks = Branch::new(20);
         let ratchet = started(&blocks, 10);
         let ahead = BlockRef::new(Height::new(21), hash(21, 0));
         let refused = ratchet.session(&blocks, ahead, Role::Initiator).unwrap_err();

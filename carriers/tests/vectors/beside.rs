@@ -72,7 +72,7 @@ impl Two {
         let draft = self.draft();
         let (answer, theirs) = self.received(draft.offer().clone()).answer(&self.responder.n).unwrap();
         let offer = self.offer_json(&draft);
-        let ours = draft.mined(self.anchor.txid).handle(&answer, &self.initiator.n).unwrap();
+        let ours = draft.mined(self.anchor.txid).handle(&answer).unwrap();
         assert_eq!(ours.fingerprint(), theirs.fingerprint());
         object! {
             "id": format!("{}-{carrier}-{}", self.chain.name(), self.suite),

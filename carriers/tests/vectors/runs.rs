@@ -115,7 +115,7 @@ fn whole_run(setup: &Setup) -> Json {
     let (answer, theirs) = Received::new(context, offer, run.anchor()).answer(&two.responder.n).unwrap();
     let answer_tx = two.answer(&run, &answer);
     assert_eq!(two.read(&answer_tx, &run), answer);
-    let ours = draft.mined(run.anchor().txid).handle(&answer, &two.initiator.n).unwrap();
+    let ours = draft.mined(run.anchor().txid).handle(&answer).unwrap();
     assert_eq!(ours.fingerprint(), theirs.fingerprint());
     object! {
         "id": setup.id,

@@ -177,7 +177,7 @@ impl<'a> Eavesdropper<'a> {
         self.outcome.attempts += 1;
         let (offer, answer) = (self.seen.offer.as_ref()?, self.seen.answer.as_ref()?);
         let draft = Draft::new(context, offer.suite(), offer.form(), &self.secret);
-        let agreed = draft.mined(self.seen.anchor.txid).handle(answer, &self.secret).ok();
+        let agreed = draft.mined(self.seen.anchor.txid).handle(answer).ok();
         self.outcome.agreed |= agreed.is_some();
         agreed
     }

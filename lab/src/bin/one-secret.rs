@@ -75,7 +75,7 @@ mod operations {
         let draft = Draft::new(context, Suite::X25519, AnswerForm::Sequences, &ours);
         let received = Received::new(context, draft.offer().clone(), OutPoint::new(offer_txid, 0));
         let (answer, _) = received.answer(&NegotiationSecret::from_secret(theirs)).ok()?;
-        let agreed = draft.mined(offer_txid).handle(&answer, &ours).ok()?;
+        let agreed = draft.mined(offer_txid).handle(&answer).ok()?;
         std::hint::black_box((agreed.master_key(), agreed.exporter_key()));
         Some(())
     }

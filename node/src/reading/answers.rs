@@ -121,7 +121,7 @@ impl Reader<'_> {
         let Some(secret) = case.secret else { return Ok(None) };
         let draft = self.draft(case.record, case.context, secret, offer.lock_time, offer.message.as_deref());
         let draft = draft.ok_or(NoAnswer::NotOurs)?;
-        Ok(Some(draft.mined(offer.txid).handle(&answer, secret)?))
+        Ok(Some(draft.mined(offer.txid).handle(&answer)?))
     }
 
     /// The answer that this home made is the one that it would make again.

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, JacobiSymbol, Odd, Resize, U4096};
+use crypto_bigint::{BoxedUint, JacobiSymbol, Limb, Odd, Resize, U2048, U3072, U4096, Uint};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{BadShare, Numbers, Suite, rfc7919};
@@ -178,18 +178,26 @@ impl Group {
 }
 
 /// Whether a number is a square modulo a prime of at most 4,096 bits. Both are public.
+///
+/// The time grows with the square of the width: each prime is given the narrowest that it fits in.
 pub(super) fn is_square(number: &BoxedUint, prime: &BoxedUint) -> bool {
-    let widened = |number: &BoxedUint| U4096::from_be_slice(&widened(&number.to_be_bytes()));
-    let prime = Odd::new(widened(prime)).into_option();
-    prime.is_some_and(|prime| widened(number).jacobi_symbol_vartime(&prime) == JacobiSymbol::One)
+    match prime.bit_width() {
+        0..=2048 => is_square_within::<{ U2048::LIMBS }>(number, prime),
+        2049..=3072 => is_square_within::<{ U3072::LIMBS }>(number, prime),
+        _ => is_square_within::<{ U4096::LIMBS }>(number, prime),
+    }
 }
 
-fn widened(bytes: &[u8]) -> [u8; U4096::BYTES] {
-    let mut wide = [0; U4096::BYTES];
-    if let Some((_, low)) = wide.split_at_mut_checked(U4096::BYTES.saturating_sub(bytes.len())) {
-        low.copy_from_slice(bytes);
-    }
-    wide
+fn is_square_within<const LIMBS: usize>(number: &BoxedUint, prime: &BoxedUint) -> bool {
+    let of_width = |number: &BoxedUint| {
+        let bytes = minimal(&number.to_be_bytes());
+        let mut wide = vec![0; (LIMBS * Limb::BYTES).checked_sub(bytes.len())?];
+        wide.extend_from_slice(&bytes);
+        Some(Uint::<LIMBS>::from_be_slice(&wide))
+    };
+    let prime = of_width(prime).and_then(|prime| Odd::new(prime).into_option());
+    let both = of_width(number).zip(prime);
+    both.is_some_and(|(number, prime)| number.jacobi_symbol_vartime(&prime) == JacobiSymbol::One)
 }
 
 /// A secret exponent; it wipes itself.
@@ -215,6 +223,10 @@ impl Private {
         let exponent = Exponent::new(secret);
         let share = group.padded(&group.power(group.generator.clone(), &exponent));
         Self { group: group.clone(), exponent, share }
+    }
+
+    pub(super) fn suite(&self) -> Suite {
+        self.group.suite
     }
 
     pub(super) fn public(&self) -> &[u8] {

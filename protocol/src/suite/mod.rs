@@ -227,6 +227,18 @@ pub(crate) enum ShareSecret {
     Groupless(Suite),
 }
 
+impl fmt::Debug for ShareSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suite = match self {
+            Self::X25519(_) => Suite::X25519,
+            Self::XWing(_) => Suite::X25519MlKem768,
+            Self::Ffdh(private) => private.suite(),
+            Self::Groupless(suite) => *suite,
+        };
+        write!(f, "ShareSecret({suite})")
+    }
+}
+
 impl ShareSecret {
     /// The secret that PROTOCOL.md 6.1 derives; `group` is what the offer brings.
     pub(crate) fn derive(

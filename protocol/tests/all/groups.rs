@@ -76,7 +76,7 @@ fn algorithm_2_and_5_an_offer_brings_its_group_and_both_sides_reach_one_key() {
         assert_eq!(answer.to_bytes().len(), Answer::len_in(numbers.lengths()));
         let answer = Answer::from_bytes(Carrier::Static, &answer.to_bytes()).unwrap();
         assert_eq!(answer.share().len(), bytes(modulus).len());
-        let ours = draft.mined(anchor().txid).handle(&answer, &car()).unwrap();
+        let ours = draft.mined(anchor().txid).handle(&answer).unwrap();
         assert_eq!(ours.fingerprint(), theirs.fingerprint());
         assert_eq!(ours.tag(Role::Initiator), theirs.tag(Role::Initiator));
     }
@@ -174,7 +174,7 @@ fn the_key_depends_on_every_digit_of_the_group() {
     let (draft, other) = (draft(&numbers(MODP2048, 4)), draft(&numbers(MODP2048, 16)));
     // The same numbers in another generator's name: the transcripts differ.
     let (answer, _) = received(other.offer().clone()).answer(&charger()).unwrap();
-    assert_eq!(draft.mined(anchor().txid).handle(&answer, &car()).unwrap_err(), Refusal::WrongTag);
+    assert_eq!(draft.mined(anchor().txid).handle(&answer).unwrap_err(), Refusal::WrongTag);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn algorithm_3_and_5_published_numbers_lead_both_sides_to_one_key() {
     assert_eq!(Offer::from_bytes(Carrier::Static, &offer.to_bytes()), Ok(offer.clone()));
     let received = received(offer).with_published(numbers);
     let (answer, theirs) = received.answer(&charger()).unwrap();
-    let ours = draft.mined(anchor().txid).handle(&answer, &car()).unwrap();
+    let ours = draft.mined(anchor().txid).handle(&answer).unwrap();
     assert_eq!(ours.fingerprint(), theirs.fingerprint());
 }
 

@@ -49,7 +49,7 @@ impl View {
 
     /// The car reads this answer to its own offer.
     fn handle(&self, answer: &Answer) -> Result<Agreed, Refusal> {
-        self.draft(AnswerForm::Sequences).mined(self.anchor.txid).handle(answer, &car_secret())
+        self.draft(AnswerForm::Sequences).mined(self.anchor.txid).handle(answer)
     }
 }
 
@@ -81,7 +81,7 @@ fn both_sides_reach_the_same_keys_fingerprint_and_tags_in_both_forms() {
         assert_eq!(offer.form(), form);
         let (answer, theirs) = view.answer(offer);
         let answer = Answer::from_bytes(Carrier::Value, &answer.to_bytes()).unwrap();
-        let ours = draft.mined(view.anchor.txid).handle(&answer, &car_secret()).unwrap();
+        let ours = draft.mined(view.anchor.txid).handle(&answer).unwrap();
         assert!(same_keys(&ours, &theirs));
         assert_eq!((ours.id(), ours.id()), (theirs.id(), view.context.id()));
         assert_eq!((ours.role(), theirs.role()), (Role::Initiator, Role::Responder));
@@ -224,8 +224,8 @@ fn the_answer_to_another_offer_of_the_same_two_is_refused() {
 fn an_answer_read_with_another_negotiations_secret_is_refused() {
     let view = view();
     let (answer, _) = view.answer(view.offer());
-    let await_answer = view.draft(AnswerForm::Sequences).mined(view.anchor.txid);
-    assert_eq!(await_answer.handle(&answer, &charger_secret()).unwrap_err(), Refusal::WrongTag);
+    let other = Draft::new(view.context, Suite::X25519, AnswerForm::Sequences, &charger_secret());
+    assert_eq!(other.mined(view.anchor.txid).handle(&answer).unwrap_err(), Refusal::WrongTag);
 }
 
 #[test]

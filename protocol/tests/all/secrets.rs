@@ -92,7 +92,7 @@ fn no_type_prints_the_secrets_it_holds() {
     let (answer, agreed) = received.answer(&NegotiationSecret::from_secret(secret(9))).unwrap();
     let waiting = draft.mined(anchor.txid);
     printed.print(&waiting);
-    let ours = waiting.handle(&answer, &n).unwrap();
+    let ours = waiting.handle(&answer).unwrap();
     printed.print(&(&agreed, &ours, &ours.master_key(), &ours.exporter_key()));
     printed.hide("mk", ours.master_key().as_secret().expose());
     printed.hide("the exporter key", ours.exporter_key().expose());

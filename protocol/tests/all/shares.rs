@@ -41,7 +41,7 @@ fn awaiting() -> (Offer, AwaitAnswer) {
 /// The car reads an answer with this share; its tag is anything.
 fn handle(share: &[u8]) -> Refusal {
     let answer = Answer::from_bytes(Carrier::Value, &[&[0x81], share, &[0; 16]].concat()).unwrap();
-    awaiting().1.handle(&answer, &own_secret()).unwrap_err()
+    awaiting().1.handle(&answer).unwrap_err()
 }
 
 /// The charger answers an offer with this share.
@@ -107,9 +107,7 @@ fn an_x_wing_share_whose_x25519_part_has_small_order_is_refused_by_both_sides() 
         assert_eq!(encapsulate(&with_point(&share)).unwrap_err(), Refusal::Share(BadShare::SmallOrder));
         let answer = [&[0x82], &with_point(&ciphertext)[..], &[0; 16]].concat();
         let awaiting = post_quantum().mined(coin(2).txid);
-        let refused = awaiting
-            .handle(&Answer::from_bytes(Carrier::Value, &answer).unwrap(), &own_secret())
-            .unwrap_err();
+        let refused = awaiting.handle(&Answer::from_bytes(Carrier::Value, &answer).unwrap()).unwrap_err();
         assert_eq!(refused, Refusal::Share(BadShare::SmallOrder));
     }
 }

@@ -48,7 +48,7 @@ fn answer(offer: &[u8]) -> Result<(Answer, Agreed), Refusal> {
 }
 
 fn read(draft: Draft, answer: &[u8]) -> Result<Agreed, Refusal> {
-    draft.mined(anchor().txid).handle(&Answer::from_bytes(Carrier::Value, answer)?, &n(1))
+    draft.mined(anchor().txid).handle(&Answer::from_bytes(Carrier::Value, answer)?)
 }
 
 fn case(id: &str, comment: &str, own: u8, offer: &[u8]) -> Vec<(&'static str, Json)> {
