@@ -1,7 +1,7 @@
 #!/bin/sh
-# What Cargo calls in the compiler's place for ./x fuzz. Primitives that others wrote are no targets here: they are compiled as
-# in a release, without libFuzzer's counters and without debug assertions. Counting their branches took most of the time, and
-# told the fuzzer how X25519 multiplies.
+# What Cargo calls in the compiler's place for ./x fuzz. Primitives that others wrote, and the parser of the configuration, which no
+# target's bytes reach, are no targets here: they are compiled as in a release, without libFuzzer's counters and without debug
+# assertions. Counting their branches took most of the time, and told the fuzzer how X25519 multiplies.
 compiler=$1
 shift
 crate=
@@ -12,7 +12,8 @@ for argument; do
 done
 case $crate in
   argon2 | bitcoin_hashes | blake2 | chacha20 | chacha20poly1305 | cipher | crypto_bigint | curve25519_dalek | digest | \
-    hkdf | hmac | keccak | ml_kem | module_lattice | poly1305 | sha2 | sha3 | subtle | x25519_dalek)
+    hkdf | hmac | keccak | ml_kem | module_lattice | poly1305 | serde_spanned | sha2 | sha3 | subtle | toml | toml_datetime | \
+    toml_parser | winnow | x25519_dalek)
     for argument; do
       shift
       case $argument in

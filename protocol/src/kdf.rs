@@ -62,12 +62,15 @@ const START: [u32; 8] =
 impl Scratch {
     pub(crate) fn new() -> Self {
         // Behind 32 bytes, and a block before them, always the same: the end mark, and how many bits there are.
-        let mut block = Zeroizing::new([0; BLOCK]);
-        let [.., high, low] = (8 * (BLOCK as u16 + 32)).to_be_bytes();
+        let mut block = [0; BLOCK];
         block[32] = 0x80;
-        block[BLOCK - 2] = high;
-        block[BLOCK - 1] = low;
-        Self { block, state: Zeroizing::new(START) }
+        [block[BLOCK - 2], block[BLOCK - 1]] = (8 * (BLOCK as u16 + 32)).to_be_bytes();
+        Self { block: Zeroizing::new(block), state: Zeroizing::new(START) }
+    }
+
+    /// The 32 bytes in place.
+    fn bytes(block: &mut [u8; BLOCK]) -> &mut [u8] {
+        &mut block[..32]
     }
 
     /// SHA-256 of a block that left `before`, and of the 32 bytes in place behind it.
@@ -99,9 +102,9 @@ impl Extractor {
     /// Replaces a secret by what is extracted from it.
     #[inline]
     pub(crate) fn extract_in_place(&self, secret: &mut [u8; 32], scratch: &mut Scratch) {
-        scratch.block[..32].copy_from_slice(secret);
+        Scratch::bytes(&mut scratch.block).copy_from_slice(secret);
         scratch.hash(&self.inner);
-        put(&scratch.state, &mut scratch.block[..32]);
+        put(&scratch.state, Scratch::bytes(&mut scratch.block));
         put(scratch.hash(&self.outer), secret);
     }
 }

@@ -219,12 +219,10 @@ impl Store {
     /// All public values whose names begin so, by name.
     fn meta_with(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, NodeError> {
         // Not `LIKE`: it looks at every row, and is compiled again for every prefix.
-        let rows = "SELECT key, value FROM meta WHERE key >= ?1 AND key < ?2 ORDER BY key";
+        let sql = "SELECT key, value FROM meta WHERE key >= ?1 AND key < ?2 ORDER BY key";
         self.run(|db| {
-            let mut statement = db.prepare_cached(rows)?;
-            let rows =
-                statement.query_map([prefix, &past(prefix)], |row| Ok((row.get(0)?, row.get(1)?)))?.collect();
-            rows
+            let mut statement = db.prepare_cached(sql)?;
+            statement.query_map([prefix, &past(prefix)], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
     }
 
