@@ -12,7 +12,7 @@ use keyway_protocol::state::{Anchor, Position};
 use super::liveness::Peers;
 use super::{Reader, Reading};
 use crate::history::Mined;
-use crate::peers::Peers as Known;
+use crate::peers;
 use crate::store::Record;
 
 impl Reader<'_> {
@@ -22,7 +22,7 @@ impl Reader<'_> {
         &self,
         records: &BTreeMap<NegotiationId, Record>,
         readings: impl Iterator<Item = (&'r Record, &'r Reading)>,
-        peers: &Known,
+        peers: &peers::Peers,
     ) -> Vec<(PartyKey, Position)> {
         let mut found: Vec<(PartyKey, Position)> =
             readings.filter_map(|case| self.answered_elsewhere(case)).collect();
