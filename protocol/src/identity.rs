@@ -119,12 +119,15 @@ fn path(hardened: &[u32], normal: &[u32]) -> Result<Vec<ChildNumber>, bitcoin::b
     hardened.chain(normal.iter().map(|&index| ChildNumber::from_normal_idx(index))).collect()
 }
 
-/// The private half of a [`PartyKey`].
-pub struct IdentitySecret(SecretKey);
+/// The private half of a [`PartyKey`], and that key.
+pub struct IdentitySecret {
+    key: SecretKey,
+    party: PartyKey,
+}
 
 impl IdentitySecret {
     fn new(key: SecretKey) -> Self {
-        Self(key)
+        Self { key, party: PartyKey(key.public_key(signing_context())) }
     }
 
     /// From its 32 bytes, as a store keeps them.
@@ -132,23 +135,23 @@ impl IdentitySecret {
     /// # Errors
     /// If they are no private key: the store is damaged.
     pub fn from_secret(bytes: &Secret) -> Result<Self, secp256k1::Error> {
-        SecretKey::from_slice(bytes.expose()).map(Self)
+        SecretKey::from_slice(bytes.expose()).map(Self::new)
     }
 
     /// Its 32 bytes, for the store.
     pub fn to_secret(&self) -> Secret {
-        Secret::fill_with(|bytes| bytes.copy_from_slice(&self.0[..]))
+        Secret::fill_with(|bytes| bytes.copy_from_slice(&self.key[..]))
     }
 
     /// The public half.
     pub fn party(&self) -> PartyKey {
-        PartyKey(self.0.public_key(signing_context()))
+        self.party
     }
 
     /// Signs a P2WPKH input's digest with SIGHASH_ALL; deterministic (RFC 6979), low S, low R.
     pub fn sign_input(&self, digest: bitcoin::SegwitV0Sighash) -> bitcoin::ecdsa::Signature {
         let message = secp256k1::Message::from(digest);
-        bitcoin::ecdsa::Signature::sighash_all(signing_context().sign_ecdsa_low_r(&message, &self.0))
+        bitcoin::ecdsa::Signature::sighash_all(signing_context().sign_ecdsa_low_r(&message, &self.key))
     }
 
     /// Signs an input that spends by a tapscript, all of the transaction (SIGHASH_DEFAULT); without auxiliary randomness.
@@ -159,7 +162,7 @@ impl IdentitySecret {
 
     /// BIP340, without auxiliary randomness: the same card always has the same bytes.
     pub(crate) fn sign_digest(&self, digest: [u8; 32]) -> secp256k1::schnorr::Signature {
-        let mut pair = Keypair::from_secret_key(signing_context(), &self.0);
+        let mut pair = Keypair::from_secret_key(signing_context(), &self.key);
         let message = secp256k1::Message::from_digest(digest);
         let signature = signing_context().sign_schnorr_with_aux_rand(&message, &pair, &[0; 32]);
         pair.non_secure_erase();
@@ -174,7 +177,7 @@ fn signing_context() -> &'static Secp256k1<secp256k1::SignOnly> {
 
 impl Drop for IdentitySecret {
     fn drop(&mut self) {
-        self.0.non_secure_erase();
+        self.key.non_secure_erase();
     }
 }
 
