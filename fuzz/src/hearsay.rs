@@ -32,6 +32,7 @@ pub struct Hearsay {
     state: Mutex<State>,
 }
 
+#[derive(Clone)]
 struct State {
     /// The blocks below those that are told here, of which only the places are known.
     below: HashMap<Height, BlockHash>,
@@ -122,6 +123,12 @@ impl Hearsay {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Hearsay {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), state: Mutex::new(self.state().clone()) }
     }
 }
 

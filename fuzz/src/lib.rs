@@ -15,6 +15,7 @@ pub mod letter;
 pub mod message_bytes;
 pub mod peer;
 pub mod sealed_message;
+pub mod stage;
 pub mod store_file;
 #[path = "../../carriers/tests/value/support.rs"]
 pub mod support;

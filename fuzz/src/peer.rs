@@ -4,8 +4,7 @@
 //! [`SOUND`](crate::store_file::SOUND), a car that has agreed on a key with a charger; the charger's part is played here. What the party
 //! hears of the chain is checked by nobody ([`Hearsay`]).
 
-use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
@@ -18,7 +17,7 @@ use keyway_carriers::script::data;
 use keyway_carriers::script::lock::{Ends, Lock};
 use keyway_carriers::value;
 use keyway_chain::{BlockRef, Chain, Height};
-use keyway_node::{NodeError, OfferRequest, Outside, Party, STORE_FILE, Unlock};
+use keyway_node::{NodeError, OfferRequest, Outside, Party, Unlock};
 use keyway_protocol::authorship::Authored;
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::{NegotiationSecret, Seed};
@@ -29,13 +28,13 @@ use keyway_protocol::ratchet::{BestChain, Ratchet};
 use keyway_protocol::sealing::{Sealed, Stream, StreamId, seal};
 use keyway_protocol::secret::Secret;
 use keyway_protocol::suite::Suite;
-use tempfile::TempDir;
 
 use crate::hearsay::{Answers, Hearsay};
-use crate::store_file::{SOUND, empty_home};
+use crate::stage::{MEMORY, Stage};
+use crate::store_file::SOUND;
 
 /// More take the fuzzer long, and show little that these do not.
-const MOST_ACTIONS: usize = 40;
+const MOST_ACTIONS: usize = 20;
 const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above";
 /// What a coin of the charger holds.
 const COIN: Amount = Amount::from_sat(100_000_000);
@@ -111,20 +110,23 @@ struct Case {
 fn outside() -> Outside {
     static COUNTER: Mutex<u64> = Mutex::new(0);
     // Never twice the same in a process, and nothing depends on it but the names of streams.
-    Outside::seeded(|bytes: &mut [u8]| {
+    let random = |bytes: &mut [u8]| {
         let mut counter = COUNTER.lock().expect("no panic holds it");
         *counter += 1;
         bytes.iter_mut().zip(counter.to_be_bytes().iter().cycle()).for_each(|(byte, drawn)| *byte = *drawn);
-    })
+    };
+    Outside::simulated(random, MEMORY)
 }
 
-fn home() -> &'static Path {
-    static HOME: LazyLock<TempDir> = LazyLock::new(empty_home);
-    HOME.path()
+fn stage() -> MutexGuard<'static, Stage> {
+    static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| Mutex::new(Stage::with(SOUND)));
+    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open() -> Party {
-    Party::open_from(home(), &Unlock::Insecure, &outside()).expect("a home that no other program touched")
+    let stage = stage();
+    Party::open_from(stage.home(), &Unlock::Insecure, &outside())
+        .expect("a home that no other program touched")
 }
 
 /// Derived once: 2,048 rounds of hashing are as much work as several actions.
@@ -144,11 +146,23 @@ fn followed(party: &Party) -> impl Iterator<Item = BlockRef> + '_ {
 
 impl Case {
     fn begin() -> Self {
-        std::fs::write(home().join(STORE_FILE), SOUND).expect("there is space");
-        let party = open();
-        let ledger = Hearsay::above(Chain::regtest(), followed(&party));
+        // Once: every life begins with the same coins.
+        static FUNDED: LazyLock<Hearsay> = LazyLock::new(|| {
+            let party = open();
+            let ledger = Hearsay::above(Chain::regtest(), followed(&party));
+            let mut case = Case::of(party, ledger);
+            case.fund();
+            stage().keep();
+            case.ledger
+        });
+        let ledger = FUNDED.clone();
+        stage().put_back();
+        Self::of(open(), ledger)
+    }
+
+    fn of(party: Party, ledger: Hearsay) -> Self {
         let charger_card = party.peers().first().cloned().expect("the home has a peer");
-        let mut case = Self {
+        Self {
             ledger,
             charger: charger_seed(),
             charger_card,
@@ -160,9 +174,7 @@ impl Case {
             coins: 0,
             sent_streams: 0,
             opened: 0,
-        };
-        case.fund();
-        case
+        }
     }
 
     /// Coins that the ledger knows too. The party's others lie in blocks of which only the places are known here; an offer

@@ -41,6 +41,8 @@ mod recovery;
 mod restored;
 mod rotation;
 mod sealed;
+#[path = "../../../fuzz/src/stage.rs"]
+mod stage;
 #[path = "../../../fuzz/src/store_file.rs"]
 mod store_file;
 mod study;
