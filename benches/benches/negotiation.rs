@@ -9,29 +9,10 @@ use bitcoin::secp256k1::{All, Message, PublicKey as EcdsaKey, Secp256k1, SecretK
 use criterion::{Criterion, criterion_group, criterion_main};
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd, Resize};
-use keyway_benches::{BASELINE, Side, context, outpoint};
-use keyway_protocol::message::{Answer, AnswerForm, Carrier, Offer};
-use keyway_protocol::negotiation::{Agreed, Draft, Received};
+use keyway_benches::{BASELINE, Group, Side, negotiate};
 use keyway_protocol::suite::Suite;
 use x_wing::{DecapsulationKeyRejectNonContrib, Decapsulator, EncapsulationKey, KeyExport, TryDecapsulate};
 use x25519_dalek::{PublicKey, StaticSecret};
-
-/// Offer, answer and confirmation, as bytes in between: `x25519` in amounts, the others beside the payment.
-fn negotiate(initiator: &Side, responder: &Side, suite: Suite) -> (Agreed, Agreed) {
-    let carrier = if suite == Suite::X25519 { Carrier::Value } else { Carrier::Static };
-    let context = context(initiator, responder, carrier);
-    let anchor = outpoint(7);
-    let draft = match carrier {
-        Carrier::Value => Draft::new(context, suite, AnswerForm::Sequences, &initiator.secret),
-        _ => Draft::dated(context, suite, 0, &initiator.secret),
-    };
-    let offer = Offer::from_bytes(carrier, &draft.offer().to_bytes()).expect("an offer");
-    let received = Received::new(context, offer, anchor);
-    let (answer, theirs) = received.answer(&responder.secret).expect("a good share");
-    let answer = Answer::from_bytes(carrier, &answer.to_bytes()).expect("an answer");
-    let ours = draft.mined(anchor.txid).handle(&answer).expect("the same key");
-    (ours, theirs)
-}
 
 /// Both sides of the bare agreement that a suite rests on.
 enum Bare {
@@ -137,23 +118,21 @@ fn negotiation(c: &mut Criterion) {
         let bare = Bare::of(suite);
         assert!(bare.agree());
 
-        let mut group = c.benchmark_group(format!("negotiation: {suite}, both sides"));
-        group.sample_size(30);
-        group.bench_function(BASELINE, |b| b.iter(|| bare.agree()));
-        group.bench_function("keyway", |b| b.iter(|| negotiate(black_box(&car), &charger, suite)));
-        group.bench_function("keyway, with two signatures made and verified", |b| {
+        let mut group = Group::new(c, format!("negotiation: {suite}, both sides"));
+        group.bench(BASELINE, |b| b.iter(|| bare.agree()));
+        group.bench("keyway", |b| b.iter(|| negotiate(black_box(&car), &charger, suite)));
+        group.bench("keyway, with two signatures made and verified", |b| {
             b.iter(|| {
                 signatures.make_and_verify();
                 negotiate(black_box(&car), &charger, suite)
             });
         });
         if suite == Suite::X25519 {
-            let (k, l) = ([1; 32], [2; 32]);
-            group.bench_function("Noise KK (two signatures' worth of authentication included)", |b| {
-                b.iter(|| noise_kk(black_box(&k), &l));
+            group.bench("Noise KK (two signatures' worth of authentication included)", |b| {
+                b.iter(|| noise_kk(black_box(&[1; 32]), &[2; 32]));
             });
         }
-        group.finish();
+        group.run();
     }
 }
 

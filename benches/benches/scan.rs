@@ -8,8 +8,8 @@ use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use bitcoin::{Block, ScriptBuf, WPubkeyHash};
 use bitcoin_slices::{Visit, Visitor, bsl};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use keyway_benches::{BASELINE, real_block};
+use criterion::{Criterion, criterion_group, criterion_main};
+use keyway_benches::{BASELINE, Group, real_block};
 use keyway_ledger::{Watch, scan};
 use silentpayments::receiving::{Label, Receiver};
 use silentpayments::utils::OutPoint;
@@ -53,30 +53,27 @@ fn block(c: &mut Criterion) {
     let found = scan(&block, &watch).expect("a block");
     assert!(found.hits.is_empty(), "the block pays none of the scripts made up here");
 
-    let mut group = c.benchmark_group("scan: a block, 100,000 watched scripts");
-    group.throughput(Throughput::Bytes(block.len() as u64));
-    group.bench_function(BASELINE, |b| {
+    let mut group = Group::new(c, "scan: a block, 100,000 watched scripts");
+    group.bench(BASELINE, |b| {
         b.iter(|| {
             let mut walk = Walk::default();
             bsl::Block::visit(black_box(&block), &mut walk).expect("a block");
             walk.seen
         });
     });
-    group.bench_function("keyway", |b| b.iter(|| scan(black_box(&block), &watch)));
-    group.bench_function("parsing it whole", |b| {
-        b.iter(|| deserialize::<Block>(black_box(&block)));
-    });
-    group.finish();
+    group.bench("keyway", |b| b.iter(|| scan(black_box(&block), &watch)));
+    group.bench("parsing it whole", |b| b.iter(|| deserialize::<Block>(black_box(&block))));
+    group.run();
 
     let transactions = found.transactions;
-    let mut group = c.benchmark_group("scan: a block's transactions, one by one");
-    group.bench_function(BASELINE, |b| b.iter(|| scan(black_box(&block), &watch)));
     // What BIP352 asks of a receiver for every transaction that may pay it, here with one input and two outputs.
     let one = SilentPayment::new();
-    group.bench_function("BIP352, as many transactions", |b| {
+    let mut group = Group::new(c, "scan: a block's transactions, one by one");
+    group.bench(BASELINE, |b| b.iter(|| scan(black_box(&block), &watch)));
+    group.bench("BIP352, as many transactions", |b| {
         b.iter(|| (0..transactions).filter(|_| one.scan()).count());
     });
-    group.finish();
+    group.run();
 }
 
 /// A transaction that does not pay the receiver who scans it: nearly all do not.

@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use keyway_benches::{BASELINE, Blocks, filled};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use keyway_benches::{BASELINE, Blocks, Group, filled};
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::ratchet::{Ratchet, SessionKey};
 use keyway_protocol::sealing::{Sealed, Stream, StreamId, seal};
@@ -38,17 +38,13 @@ fn sealing(c: &mut Criterion) {
         };
         let bare = encrypt();
 
-        let mut group = c.benchmark_group(format!("sealing: {name}"));
-        group.throughput(Throughput::Bytes(len as u64));
-        group.bench_function(BASELINE, |b| {
-            b.iter_with_large_drop(encrypt);
-        });
-        group.bench_function("keyway", |b| b.iter_with_large_drop(&mut sealed));
-        group.finish();
+        let mut group = Group::new(c, format!("sealing: {name}"));
+        group.bench(BASELINE, |b| b.iter_with_large_drop(encrypt));
+        group.bench("keyway", |b| b.iter_with_large_drop(&mut sealed));
+        group.run();
 
-        let mut group = c.benchmark_group(format!("opening: {name}"));
-        group.throughput(Throughput::Bytes(len as u64));
-        group.bench_function(BASELINE, |b| {
+        let mut group = Group::new(c, format!("opening: {name}"));
+        group.bench(BASELINE, |b| {
             b.iter_batched(
                 || bare.clone(),
                 |bare| {
@@ -58,7 +54,7 @@ fn sealing(c: &mut Criterion) {
                 BatchSize::LargeInput,
             );
         });
-        group.bench_function("keyway", |b| {
+        group.bench("keyway", |b| {
             b.iter_batched(
                 || bytes.clone(),
                 |bytes| {
@@ -69,7 +65,7 @@ fn sealing(c: &mut Criterion) {
                 BatchSize::LargeInput,
             );
         });
-        group.finish();
+        group.run();
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use keyway_benches::{BASELINE, Blocks, filled};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use keyway_benches::{BASELINE, Blocks, Group, filled};
 use keyway_protocol::ratchet::{Ratchet, Steps, WINDOW};
 use sha2::block_api::compress256;
 
@@ -39,13 +39,11 @@ fn put(state: &[u32; 8], out: &mut [u8]) {
 
 fn step(c: &mut Criterion) {
     let chain = Blocks { tip: OLDEST + WINDOW };
-    let mut group = c.benchmark_group("step: one block, 100,000 keys");
-    group.throughput(Throughput::Elements(KEYS));
-    group.sample_size(30);
-    group.bench_function(BASELINE, |b| {
+    let mut group = Group::new(c, "step: one block, 100,000 keys");
+    group.bench(BASELINE, |b| {
         b.iter_batched_ref(|| vec![[7; 32]; KEYS as usize], |keys| bare(keys), BatchSize::LargeInput);
     });
-    group.bench_function("keyway", |b| {
+    group.bench("keyway", |b| {
         b.iter_batched_ref(
             ratchets,
             |ratchets| {
@@ -57,7 +55,7 @@ fn step(c: &mut Criterion) {
             BatchSize::LargeInput,
         );
     });
-    group.finish();
+    group.run();
 }
 
 criterion_group!(benches, step);

@@ -5,9 +5,10 @@
 use std::sync::LazyLock;
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, JacobiSymbol, Limb, Odd, Resize, U2048, U3072, U4096, Uint};
+use crypto_bigint::{BoxedUint, Odd, Resize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::jacobi::is_square;
 use super::{BadShare, Numbers, Suite, rfc7919};
 use crate::kdf::hash_secret;
 use crate::secret::Secret;
@@ -170,34 +171,11 @@ impl Group {
         if share <= one || share >= prime.wrapping_sub(&one) {
             return Err(BadShare::SmallOrder);
         }
-        match is_square(&share, prime) {
+        match is_square(&share, self.modulus.modulus()) {
             true => Ok(share),
             false => Err(BadShare::OutsideSubgroup(self.suite)),
         }
     }
-}
-
-/// Whether a number is a square modulo a prime of at most 4,096 bits. Both are public.
-///
-/// The time grows with the square of the width: each prime is given the narrowest that it fits in.
-pub(super) fn is_square(number: &BoxedUint, prime: &BoxedUint) -> bool {
-    match prime.bit_width() {
-        0..=2048 => is_square_within::<{ U2048::LIMBS }>(number, prime),
-        2049..=3072 => is_square_within::<{ U3072::LIMBS }>(number, prime),
-        _ => is_square_within::<{ U4096::LIMBS }>(number, prime),
-    }
-}
-
-fn is_square_within<const LIMBS: usize>(number: &BoxedUint, prime: &BoxedUint) -> bool {
-    let of_width = |number: &BoxedUint| {
-        let bytes = minimal(&number.to_be_bytes());
-        let mut wide = vec![0; (LIMBS * Limb::BYTES).checked_sub(bytes.len())?];
-        wide.extend_from_slice(&bytes);
-        Some(Uint::<LIMBS>::from_be_slice(&wide))
-    };
-    let prime = of_width(prime).and_then(|prime| Odd::new(prime).into_option());
-    let both = of_width(number).zip(prime);
-    both.is_some_and(|(number, prime)| number.jacobi_symbol_vartime(&prime) == JacobiSymbol::One)
 }
 
 /// A secret exponent; it wipes itself.

@@ -16,7 +16,8 @@ use crypto_primes::hazmat::{LucasCheck, MillerRabin, SelfridgeBase, lucas_test};
 use thiserror::Error;
 
 use super::Suite;
-use super::ffdh::{Group, is_square, minimal};
+use super::ffdh::{Group, minimal};
+use super::jacobi::is_square;
 use crate::kdf::hash;
 
 /// The fewest bits of a modulus.
@@ -195,7 +196,7 @@ impl Numbers {
         if !is_3_modulo_4 {
             return Err(BadGroup::NotSafe);
         }
-        if !is_square(generator, modulus.as_ref()) {
+        if !is_square(generator, modulus) {
             return Err(BadGroup::GeneratorOutsideSubgroup);
         }
         self.check_primes(modulus)

@@ -2,6 +2,7 @@
 
 mod ffdh;
 mod group;
+mod jacobi;
 mod rfc7919;
 mod search;
 mod x25519;

@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 
-use crypto_bigint::{BoxedUint, Odd, Resize};
+use crypto_bigint::{BoxedUint, Odd};
 use crypto_primes::hazmat::{MillerRabin, SetBits, SmallFactorsSieveFactory};
 use crypto_primes::{Flavor, is_prime, sieve_and_find};
 use hpke::rand_core::{TryCryptoRng, TryRng, utils};
 
 use super::Numbers;
-use super::ffdh::{is_square, minimal};
+use super::ffdh::minimal;
 use super::group::{LEAST_BITS, MOST_BITS};
+use super::jacobi::is_square;
 
 /// e to the power of −2γ, γ being Euler's constant.
 const SIEVED: f64 = 0.315_2;
@@ -27,10 +28,11 @@ pub fn expected_draws(bits: u32) -> u64 {
 /// `fill` gives randomness; `draw` hears of each candidate that is tested. It takes from half a minute to an hour.
 pub fn generate(bits: u32, fill: impl FnMut(&mut [u8]), draw: impl Fn()) -> Numbers {
     let prime = safe_prime(bits.clamp(LEAST_BITS, MOST_BITS), fill, draw);
-    let squares =
-        (2..=4u8).find(|&small| is_square(&BoxedUint::from(small).resize(prime.bits_precision()), &prime));
+    let modulus = Odd::new(prime.clone()).into_option();
+    let generates = |small: u8| modulus.as_ref().is_some_and(|it| is_square(&BoxedUint::from(small), it));
     // 4 is the square of 2.
-    Numbers::of_sound(minimal(&prime.to_be_bytes()), vec![squares.unwrap_or(4)])
+    let generator = (2..4u8).find(|&small| generates(small)).unwrap_or(4);
+    Numbers::of_sound(minimal(&prime.to_be_bytes()), vec![generator])
 }
 
 #[expect(
