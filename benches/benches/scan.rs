@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use bitcoin::consensus::deserialize;
-use bitcoin::hashes::{Hash, sha256};
+use bitcoin::hashes::{Hash, hash160};
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
-use bitcoin::{Block, ScriptBuf, WPubkeyHash};
+use bitcoin::{Block, PubkeyHash, ScriptBuf, ScriptHash, WPubkeyHash};
 use bitcoin_slices::{Visit, Visitor, bsl};
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyway_benches::{BASELINE, Group, real_block};
@@ -36,21 +36,28 @@ impl Visitor for Walk {
     }
 }
 
-/// P2WPKH scripts of nobody in particular.
-fn watch() -> Watch {
+/// A script of nobody in particular.
+type Kind = fn([u8; 20]) -> ScriptBuf;
+
+/// What parties have.
+const P2WPKH: Kind = |hash| ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array(hash));
+/// What most outputs of the block that was measured have: where nothing of an output's length is watched, it is not looked up.
+const P2PKH: Kind = |hash| ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array(hash));
+const P2SH: Kind = |hash| ScriptBuf::new_p2sh(&ScriptHash::from_byte_array(hash));
+
+fn watch(kinds: &[Kind]) -> Watch {
     let mut watch = Watch::new();
-    for n in 0..WATCHED {
-        let hash = sha256::Hash::hash(&n.to_be_bytes()).to_byte_array();
-        let key = WPubkeyHash::from_slice(&hash[..20]).expect("20 bytes");
-        watch.add_script(ScriptBuf::new_p2wpkh(&key));
+    for (n, kind) in (0..WATCHED).zip(kinds.iter().cycle()) {
+        let hash = hash160::Hash::hash(&n.to_be_bytes()).to_byte_array();
+        watch.add_script(kind(hash));
     }
     watch
 }
 
 fn block(c: &mut Criterion) {
     let Some(block) = real_block() else { return };
-    let watch = watch();
-    let found = scan(&block, &watch).expect("a block");
+    let (watch, all_lengths) = (watch(&[P2WPKH]), watch(&[P2WPKH, P2PKH, P2SH]));
+    let found = scan(&block, &all_lengths).expect("a block");
     assert!(found.hits.is_empty(), "the block pays none of the scripts made up here");
 
     let mut group = Group::new(c, "scan: a block, 100,000 watched scripts");
@@ -62,6 +69,7 @@ fn block(c: &mut Criterion) {
         });
     });
     group.bench("keyway", |b| b.iter(|| scan(black_box(&block), &watch)));
+    group.bench("keyway, every output looked up", |b| b.iter(|| scan(black_box(&block), &all_lengths)));
     group.bench("parsing it whole", |b| b.iter(|| deserialize::<Block>(black_box(&block))));
     group.run();
 
