@@ -50,7 +50,7 @@ impl Natural {
         self.0.first().copied().unwrap_or_default()
     }
 
-    /// Halves it until it is odd; how often, but for an even number of times. It must not be 0.
+    /// Halves it until it is odd, and says how often, less an even number. It must not be 0.
     fn strip_twos(&mut self) -> u32 {
         let zeros = self.0.iter().take_while(|&&limb| limb == 0).count();
         self.0.drain(..zeros);
