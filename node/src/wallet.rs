@@ -44,6 +44,8 @@ pub struct Wallet {
     inner: bdk_wallet::Wallet,
     key: PartyKey,
     kept: Kept,
+    /// Coins beside unspent ones that mined transactions spend which `inner` does not know.
+    spent: HashSet<OutPoint>,
     /// Coinbases that cannot be spent in the next block.
     immature: HashSet<Txid>,
     dust: Amount,
@@ -185,18 +187,21 @@ impl Wallet {
             .map_err(wallet_error)?;
         inner.reveal_next_address(bdk_wallet::KeychainKind::External);
         let holding = holding(history, &key.script());
+        let spent = spent_beside(history, &key.script(), &holding);
         let chain_update = checkpoints(chain, history, &holding)?;
         let tx_update = transactions(history, &holding);
         let update = Update { tx_update, chain: Some(chain_update), ..Update::default() };
         inner.apply_update(update).map_err(wallet_error)?;
         let (dust, envelope) = (chain.dust_p2wpkh(), envelope::amount(chain));
-        Ok(Self { inner, key, kept, immature: immature(history).collect(), dust, envelope })
+        Ok(Self { inner, key, kept, spent, immature: immature(history).collect(), dust, envelope })
     }
 
     /// The coins that can be spent, the largest first.
     pub fn coins(&self) -> Vec<Coin> {
         let spendable = |coin: &LocalOutput| {
-            !self.kept.has(&coin.outpoint) && !self.immature.contains(&coin.outpoint.txid)
+            !self.kept.has(&coin.outpoint)
+                && !self.spent.contains(&coin.outpoint)
+                && !self.immature.contains(&coin.outpoint.txid)
         };
         let coin = |coin: LocalOutput| Coin {
             outpoint: coin.outpoint,
@@ -262,7 +267,7 @@ impl Wallet {
         more: impl FnOnce(&mut Builder<'_>),
     ) -> Result<Draft, NodeError> {
         let available = self.coins().iter().map(|coin| coin.amount).sum();
-        let unspendable = self.kept.all();
+        let unspendable = self.kept.all().into_iter().chain(self.spent.iter().copied()).collect();
         let envelope = order.envelope.map(|(outpoint, script)| (outpoint, self.envelope_coin(script)));
         let mut builder = self.inner.build_tx().coin_selection(CoinSelection::default());
         builder.add_utxos(run).map_err(wallet_error)?;
@@ -491,16 +496,22 @@ pub fn address(chain: &Chain, script: &ScriptBuf) -> String {
     hrp.ok().and_then(|hrp| bitcoin::bech32::segwit::encode_v0(hrp, program).ok()).unwrap_or_default()
 }
 
-/// The mined transactions with coins of the party that no mined one spends. No other decides what can be spent, so a long
-/// history costs a wallet nothing.
+/// The mined transactions with coins of the party that no mined one spends. With what is spent beside those
+/// ([`spent_beside`]) they decide what can be spent, so a long history costs a wallet nothing.
 fn holding<'a>(history: &'a History, script: &Script) -> Vec<&'a Mined> {
-    let holds = |mined: &&Mined| {
-        let mut outputs = (0u32..).zip(&mined.tx.output);
-        outputs.any(|(vout, output)| {
-            output.script_pubkey == *script && history.spender(&OutPoint::new(mined.txid, vout)).is_none()
-        })
-    };
+    let holds = |mined: &&Mined| coins_in(mined, script).any(|coin| history.spender(&coin).is_none());
     history.in_order().filter(holds).collect()
+}
+
+/// The other coins of these: what spent them may hold nothing any more, and then is not among these.
+fn spent_beside(history: &History, script: &Script, holding: &[&Mined]) -> HashSet<OutPoint> {
+    let coins = holding.iter().flat_map(|mined| coins_in(mined, script));
+    coins.filter(|coin| history.spender(coin).is_some()).collect()
+}
+
+fn coins_in<'a>(mined: &'a Mined, script: &'a Script) -> impl Iterator<Item = OutPoint> + 'a {
+    let outputs = (0u32..).zip(&mined.tx.output).filter(|(_, output)| output.script_pubkey == *script);
+    outputs.map(|(vout, _)| OutPoint::new(mined.txid, vout))
 }
 
 /// The blocks that the wallet library must know: the tip, and those of transactions.

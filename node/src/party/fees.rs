@@ -1,6 +1,6 @@
 //! Raising the fees of one's own transactions that wait too long.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxIn, TxOut, Txid};
 use keyway_ledger::{BroadcastError, Ledger};
@@ -43,28 +43,16 @@ impl Party {
         self.newest_unmined().iter().map(|sent| sent.txid).collect()
     }
 
-    /// Unmined ones without those that a later version replaces. What rests on one and spends its coin again is no version of it, and can
-    /// never be mined.
+    /// Unmined ones without those that a later version replaces.
     pub(super) fn newest_unmined(&self) -> Vec<Sent> {
-        let mut below: HashMap<Txid, HashSet<Txid>> = HashMap::new();
-        for sent in self.history.unmined_sent() {
-            let parents = sent.tx.input.iter().map(|input| input.previous_output.txid);
-            let known = parents.filter_map(|parent| Some((parent, below.get(&parent)?)));
-            let all = known.flat_map(|(parent, further)| further.iter().copied().chain([parent])).collect();
-            below.insert(sent.txid, all);
-        }
-        let rests_on =
-            |newer: &Sent, older: &Sent| below.get(&newer.txid).is_some_and(|it| it.contains(&older.txid));
-        let share_a_coin = |a: &Sent, b: &Sent| {
-            a.tx.input.iter().any(|x| b.tx.input.iter().any(|y| x.previous_output == y.previous_output))
-        };
-        let mut newer: Vec<&Sent> = Vec::new();
+        let mut spent: HashSet<OutPoint> = HashSet::new();
         let mut newest = Vec::new();
         for sent in self.history.unmined_sent().rev() {
-            if !newer.iter().any(|newer| share_a_coin(newer, sent) && !rests_on(newer, sent)) {
+            let inputs = || sent.tx.input.iter().map(|input| input.previous_output);
+            if !inputs().any(|outpoint| spent.contains(&outpoint)) {
                 newest.push(sent.clone());
             }
-            newer.push(sent);
+            spent.extend(inputs());
         }
         newest.reverse();
         newest

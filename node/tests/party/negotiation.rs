@@ -1,6 +1,8 @@
 //! Two honest parties and one chain: from the offer to sealed messages.
 
-use bitcoin::Amount;
+use bitcoin::sighash::EcdsaSighashType;
+use bitcoin::{Amount, OutPoint, TxOut};
+use keyway_ledger::Ledger;
 use keyway_node::{Kind, NodeError, OfferRequest};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::state::State;
@@ -172,4 +174,31 @@ fn one_coin_becomes_four_so_that_the_next_offers_find_confirmed_ones() {
     assert_eq!(world.charger.status().unwrap().unmined, 1, "a split is under way");
     world.mine_and_sync(1);
     assert_eq!(world.charger.status().unwrap().balance.coins, keyway_node::IDENTITY_COINS);
+}
+
+#[test]
+fn a_coin_that_was_spent_is_not_offered_because_another_of_its_transaction_was_not() {
+    let mut world = World::new();
+    let script = world.car.key().script();
+    let (first, one) = last_coinbase(&world, &script);
+    world.ledger.mine(1, &script).unwrap();
+    world.mine(100);
+    let (second, two) = last_coinbase(&world, &script);
+    // The largest coin by far, and a small one beside it.
+    let [large, small, fee] = [one.value + two.value - PRICE, PRICE / 2, PRICE / 2];
+    let pays = |value| TxOut { value, script_pubkey: script.clone() };
+    let mut both = spend(&[first, second], vec![pays(large), pays(small)]);
+    sign(&mut both, &[one, two], &seed(CAR), EcdsaSighashType::All);
+    // Another home of the car gives the large one away, all of it.
+    let gift = TxOut { value: large - fee, script_pubkey: nobody() };
+    let mut given = spend(&[OutPoint::new(both.compute_txid(), 0)], vec![gift]);
+    sign(&mut given, &[pays(large)], &seed(CAR), EcdsaSighashType::All);
+    for tx in [both, given] {
+        world.ledger.broadcast(&tx).unwrap();
+        world.mine_and_sync(1);
+    }
+    let id = world.agree();
+    let offer = world.view(&world.car, id).offer.unwrap().txid;
+    let offer = mined_tx(&world.ledger, &offer, &script);
+    assert!(world.car_coin_amount(&offer) < large);
 }
