@@ -62,7 +62,18 @@ struct State {
     /// Held by the party's node, unknown to all others.
     delayed: Vec<Arc<Transaction>>,
     /// What the party handed over, whether or not it arrived.
-    handed_over: Vec<Arc<Transaction>>,
+    handed_over: Vec<HandedOver>,
+    /// The tip that the party has followed the chain to.
+    followed: Option<BlockRef>,
+}
+
+/// A transaction that a party handed over.
+#[derive(Clone, Debug)]
+pub struct HandedOver {
+    /// It.
+    pub tx: Arc<Transaction>,
+    /// A coin of it that another transaction had spent, in a block that the party had followed.
+    pub spent: Option<OutPoint>,
 }
 
 impl Link {
@@ -89,8 +100,13 @@ impl Link {
     }
 
     /// What the party handed over since this was asked last.
-    pub fn take_handed_over(&self) -> Vec<Arc<Transaction>> {
+    pub fn take_handed_over(&self) -> Vec<HandedOver> {
         std::mem::take(&mut self.state().handed_over)
+    }
+
+    /// The party may have lost what it followed last: what it was told is stored many blocks at a time.
+    pub fn forget_followed(&self) {
+        self.state().followed = None;
     }
 
     /// One question: the process may be dead, the connection may break, the chain may move.
@@ -150,7 +166,9 @@ impl Link {
         self.fuse.broadcasts();
         self.step()?;
         let mut state = self.state();
-        state.handed_over.push(Arc::new(tx.clone()));
+        let follows = state.followed == self.sim.tip().ok();
+        let spent = follows.then(|| self.sim.spent_by_another(tx)).flatten();
+        state.handed_over.push(HandedOver { tx: Arc::new(tx.clone()), spent });
         let fate = state.weather.fate;
         drop(state);
         let sent = match fate {
@@ -212,7 +230,9 @@ impl Ledger for Link {
 
     fn next(&self, after: BlockRef, watch: &Watch) -> Result<Next, LedgerError> {
         self.ask()?;
-        self.sim.next(after, watch)
+        let next = self.sim.next(after, watch);
+        self.state().followed = matches!(next, Ok(Next::AtTip)).then_some(after);
+        next
     }
 
     fn block_at(&self, height: Height) -> Result<Option<BlockRef>, LedgerError> {

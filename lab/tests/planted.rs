@@ -72,3 +72,8 @@ fn an_evicted_payment_that_is_not_sent_again_is_found() {
 fn a_message_that_opens_twice_is_found() {
     is_found(Bug::OpenedNotNoted, &[Law::NothingTwice]);
 }
+
+#[test]
+fn a_coin_that_is_offered_although_it_was_spent_is_found() {
+    is_found(Bug::SpentOffered, &[Law::OnceSpent]);
+}

@@ -28,12 +28,14 @@ pub enum Bug {
     NotSentAgain,
     /// Opened messages are not noted.
     OpenedNotNoted,
+    /// A coin is offered again when what spent it brought the party nothing.
+    SpentOffered,
 }
 
 #[cfg(feature = "planted")]
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MemoryStays,
         Self::BirthdayOneBelow,
         Self::HopelessLocks,
@@ -45,6 +47,7 @@ impl Bug {
         Self::NoCeiling,
         Self::NotSentAgain,
         Self::OpenedNotNoted,
+        Self::SpentOffered,
     ];
 }
 

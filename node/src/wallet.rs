@@ -25,6 +25,7 @@ use keyway_protocol::ratchet::BestChain;
 
 use crate::error::NodeError;
 use crate::history::{History, Mined};
+use crate::planted::{self, Bug};
 use crate::store::Sent;
 
 /// Confirmed coins that the wallet tries to have, so that offers find one.
@@ -499,14 +500,15 @@ pub fn address(chain: &Chain, script: &ScriptBuf) -> String {
 /// The mined transactions with coins of the party that no mined one spends. With what is spent beside those
 /// ([`spent_beside`]) they decide what can be spent, so a long history costs a wallet nothing.
 fn holding<'a>(history: &'a History, script: &Script) -> Vec<&'a Mined> {
-    let holds = |mined: &&Mined| coins_in(mined, script).any(|coin| history.spender(&coin).is_none());
+    let is_coin = |coin| history.spender(&coin).is_none() || planted::is(Bug::SpentOffered);
+    let holds = |mined: &&Mined| coins_in(mined, script).any(is_coin);
     history.in_order().filter(holds).collect()
 }
 
 /// The other coins of these: what spent them may hold nothing any more, and then is not among these.
 fn spent_beside(history: &History, script: &Script, holding: &[&Mined]) -> HashSet<OutPoint> {
     let coins = holding.iter().flat_map(|mined| coins_in(mined, script));
-    coins.filter(|coin| history.spender(coin).is_some()).collect()
+    coins.filter(|coin| history.spender(coin).is_some() && !planted::is(Bug::SpentOffered)).collect()
 }
 
 fn coins_in<'a>(mined: &'a Mined, script: &'a Script) -> impl Iterator<Item = OutPoint> + 'a {

@@ -27,6 +27,8 @@ pub enum Law {
     NothingTwice,
     /// Never a coin that nobody can spend and nobody meant to give.
     NoCoinLost,
+    /// Never a transaction of a coin that another one spent in a block which the home has followed.
+    OnceSpent,
     /// Every negotiation moves as the table of states allows, and ends in a state of it.
     TheTable,
     /// What a party knows of the chain is the same as computed from scratch.
@@ -44,6 +46,7 @@ impl fmt::Display for Law {
             Self::Reachable => "never a key active on one side that the other can no longer reach",
             Self::NothingTwice => "never a nonce or a share twice",
             Self::NoCoinLost => "never a coin that nobody can spend and nobody meant to give",
+            Self::OnceSpent => "never a transaction of a coin that is known to be spent",
             Self::TheTable => "every negotiation moves and ends as the table of states says",
             Self::FromScratch => "what the chain says is the same as computed from scratch",
             Self::MemoryIsDisk => "memory follows the disk",

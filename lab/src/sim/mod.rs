@@ -137,6 +137,16 @@ impl Sim {
         state.branch.output(outpoint).or_else(|| state.pool.output(outpoint).map(|coin| coin.output))
     }
 
+    /// A coin of `tx` that another transaction of the best chain spent.
+    pub fn spent_by_another(&self, tx: &Transaction) -> Option<OutPoint> {
+        let state = self.state();
+        let spent = |outpoint: &OutPoint| {
+            state.branch.coin(outpoint).is_none() && state.branch.output(outpoint).is_some()
+        };
+        let coin = tx.input.iter().map(|input| input.previous_output).find(spent)?;
+        state.branch.transaction(&tx.compute_txid()).is_none().then_some(coin)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere ends the schedule; what it left is still readable for the report.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

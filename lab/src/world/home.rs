@@ -14,7 +14,7 @@ use super::trouble::Trouble;
 use crate::disk::{Disk, End};
 use crate::fuse::{Fuse, Plan};
 use crate::laws::{self, Law, Violation};
-use crate::link::{Link, Weather};
+use crate::link::{HandedOver, Link, Weather};
 use crate::people::NAMES;
 use crate::room::{Folder, Room, Which};
 use crate::sim::Sim;
@@ -138,6 +138,9 @@ impl World<'_> {
         home.party = Some(party);
         home.fuse.set(Plan::default());
         home.link.set(Weather::default());
+        if done.is_err() {
+            home.link.forget_followed();
+        }
         self.examine(index, done.is_err(), steps)?;
         Ok(Outcome::Answered(done))
     }
@@ -151,6 +154,7 @@ impl World<'_> {
             home.disk.survive(end, &mut self.rng);
             home.fuse.set(Plan { dies_in, ..Plan::default() });
             home.link.set(Weather::default());
+            home.link.forget_followed();
             home.seen.complete = false;
             let opened = self.room.open(&home.folder, &self.random);
             if !home.fuse.is_dead() {
@@ -172,7 +176,8 @@ impl World<'_> {
         home.seen.tip = party.tip();
         home.seen.complete &= !failed && Some(home.seen.tip) == self.sim.tip().ok();
         home.seen.views = laws::sound(home.name(), party.negotiations())?;
-        for tx in handed_over {
+        for HandedOver { tx, spent } in handed_over {
+            self.check_spendable(index, &tx, spent)?;
             self.check_payment(index, &tx)?;
             self.check_reveal(index, &tx)?;
             self.sent.insert(tx.compute_txid(), tx);
@@ -182,6 +187,18 @@ impl World<'_> {
             Some(home) if look => laws::memory_follows_disk(self, home),
             _ => Ok(()),
         }
+    }
+
+    /// [`Law::OnceSpent`].
+    fn check_spendable(
+        &self,
+        index: usize,
+        tx: &bitcoin::Transaction,
+        spent: Option<bitcoin::OutPoint>,
+    ) -> Result<(), Violation> {
+        let Some(spent) = spent else { return Ok(()) };
+        let name = self.homes.get(index).map_or("nobody", Home::name);
+        Err(Law::OnceSpent.broken(format!("{name} handed over {}, and {spent} was spent", tx.compute_txid())))
     }
 
     /// [`Law::NoCoinLost`]: a home publishes what opens its payment only while there is time to have that mined.
