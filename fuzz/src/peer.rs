@@ -41,6 +41,8 @@ const COIN: Amount = Amount::from_sat(100_000_000);
 /// What the party's large coins hold: more than a block brings.
 const LARGE: Amount = Amount::from_sat(10_000_000_000);
 const COINS: usize = 12;
+/// The block that holds the home's first offer. Those below it, a hundred to let a reward mature, take longer to read than a life.
+const FIRST_OFFER: u32 = 105;
 
 /// Does what these bytes describe and holds the party to its promises.
 pub fn peer(data: &[u8]) {
@@ -52,8 +54,9 @@ pub fn live(data: &[u8]) -> usize {
     let (mut case, mut bytes) = (Case::begin(), Bytes(data));
     for _ in 0..MOST_ACTIONS {
         let Some(action) = bytes.byte() else { break };
-        case.act(action, &mut bytes);
-        case.look();
+        if case.act(action, &mut bytes) {
+            case.look();
+        }
     }
     case.end();
     case.opened
@@ -119,7 +122,11 @@ fn outside() -> Outside {
 }
 
 fn stage() -> MutexGuard<'static, Stage> {
-    static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| Mutex::new(Stage::with(SOUND)));
+    static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| {
+        let stage = Stage::with(SOUND);
+        stage.forget_below(FIRST_OFFER);
+        Mutex::new(stage)
+    });
     STAGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -177,8 +184,7 @@ impl Case {
         }
     }
 
-    /// Coins that the ledger knows too. The party's others lie in blocks of which only the places are known here; an offer
-    /// begins with the largest.
+    /// Coins that the ledger knows too; an offer begins with the largest.
     fn fund(&mut self) {
         let script_pubkey = self.party().key().script();
         let coins = vec![TxOut { value: LARGE, script_pubkey }; COINS];
@@ -191,8 +197,10 @@ impl Case {
         self.party.as_mut().expect("it runs")
     }
 
-    fn act(&mut self, action: u8, bytes: &mut Bytes<'_>) {
-        match action % 16 {
+    /// Does one thing. Says whether the party had a part in it: else there is nothing new to see.
+    fn act(&mut self, action: u8, bytes: &mut Bytes<'_>) -> bool {
+        let action = action % 16;
+        match action {
             0 | 1 => self.sync(),
             2 => self.ledger.mine(),
             3 => self.ledger.mine_empty(match bytes.or_zero() {
@@ -212,6 +220,7 @@ impl Case {
             14 => self.open_letter(bytes),
             _ => self.card(bytes),
         }
+        matches!(action, 0 | 1 | 6 | 12 | 14 | 15)
     }
 
     fn sync(&mut self) {

@@ -45,6 +45,13 @@ impl Stage {
         copy(&self.store, &mut self.kept);
     }
 
+    /// Takes away what lies below a block, as if the home had been made there.
+    pub fn forget_below(&self, height: u32) {
+        let rows =
+            format!("DELETE FROM blocks WHERE height < {height}; DELETE FROM mined WHERE height < {height};");
+        self.store.execute_batch(&rows).expect("a store");
+    }
+
     /// Puts the store back. Nobody may have it open.
     pub fn put_back(&mut self) {
         copy(&self.kept, &mut self.store);
