@@ -33,7 +33,7 @@ mod liveness_shown;
 mod locked;
 mod negotiation;
 mod operator;
-#[path = "../../../fuzz/src/peer.rs"]
+#[path = "../../../fuzz/src/peer/mod.rs"]
 mod peer;
 mod prepared;
 mod published;

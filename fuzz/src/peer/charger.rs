@@ -1,0 +1,313 @@
+//! The charger: what a hostile peer pays, answers and seals.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, ecdsa};
+use keyway_carriers::script::data;
+use keyway_carriers::script::lock::{Ends, Lock};
+use keyway_carriers::value;
+use keyway_chain::{BlockRef, Chain, Height};
+use keyway_protocol::authorship::Authored;
+use keyway_protocol::identity::NegotiationSecret;
+use keyway_protocol::letter;
+use keyway_protocol::message::{AnswerForm, Carrier, Offer};
+use keyway_protocol::negotiation::{Agreed, Context, Draft, Received, Role};
+use keyway_protocol::ratchet::{BestChain, Ratchet};
+use keyway_protocol::sealing::{Stream, StreamId, seal};
+use keyway_protocol::secret::Secret;
+use keyway_protocol::suite::Suite;
+
+use super::{Bytes, Case};
+
+/// What a coin of the charger holds.
+const COIN: Amount = Amount::from_sat(100_000_000);
+
+impl Case {
+    /// A payment of the charger to the car with an offer in it, changed.
+    pub(super) fn charger_offers(&mut self, bytes: &mut Bytes<'_>) {
+        let (input0, secret) = (self.next_coin(), self.secret());
+        let context = self.context(Role::Responder, input0, Carrier::Value);
+        let price = Amount::from_sat(60_000 + u64::from(bytes.number() % 1_000_000));
+        let at = bytes.or_zero();
+        let offered = match at % 3 {
+            0 => self.run(context, &secret, price),
+            1 => self.sealed(context, &secret, price, u32::from(at)),
+            _ => self.locked(context, &secret, price, bytes),
+        };
+        let Some((outputs, lock_time)) = offered else { return };
+        self.post(&[input0], outputs, lock_time, bytes);
+    }
+
+    fn run(&self, context: Context, secret: &NegotiationSecret, price: Amount) -> Option<(Vec<TxOut>, u32)> {
+        let chain = Chain::regtest();
+        let draft = Draft::new(context, Suite::X25519, AnswerForm::Sequences, secret);
+        let (author, recipient) = (context.initiator.key, context.responder.key);
+        let binding = value::Binding { chain: &chain, input0: context.input0, author, recipient };
+        Some((value::run::write(&binding, &draft.offer().to_bytes(), price).ok()?, 0))
+    }
+
+    fn sealed(
+        &self,
+        context: Context,
+        secret: &NegotiationSecret,
+        price: Amount,
+        timestamp: u32,
+    ) -> Option<(Vec<TxOut>, u32)> {
+        let context = Context { carrier: Carrier::Static, ..context };
+        let car = self.party.as_ref()?.card().permanent();
+        let draft = Draft::dated(context, Suite::X25519, timestamp, secret);
+        let message = draft.sealed(&car.sealing, secret).ok()?;
+        let paid = TxOut { value: price, script_pubkey: car.key.script() };
+        Some((vec![paid, data::write(&message).ok()?], timestamp))
+    }
+
+    fn locked(
+        &self,
+        context: Context,
+        secret: &NegotiationSecret,
+        price: Amount,
+        bytes: &mut Bytes<'_>,
+    ) -> Option<(Vec<TxOut>, u32)> {
+        let context = Context { carrier: Carrier::Dynamic, ..context };
+        let card = self.party.as_ref()?.card();
+        let suite = Suite::X25519;
+        let prekey = card.renewable().prekeys.iter().find(|prekey| prekey.suite == suite.number())?;
+        let timeout = BestChain::tip(&self.ledger).plus(u32::from(bytes.or_zero()));
+        let draft = Draft::to_prekey(context, suite, &prekey.key, timeout, secret).ok()?;
+        let ends = Ends { responder: context.responder.key, initiator: context.initiator.key, timeout };
+        let lock = Lock::new(&ends, draft.first()?.condition(draft.offer()).ok()?).ok()?;
+        let anchor = TxOut { value: Amount::from_sat(1_000), script_pubkey: context.responder.key.script() };
+        let message = data::write(&draft.offer().to_bytes()).ok()?;
+        Some((vec![anchor, message, lock.output(price)], 0))
+    }
+
+    /// The charger's answer to an offer of the car, over the value or the static carrier, changed.
+    pub(super) fn charger_answers(&mut self, bytes: &mut Bytes<'_>) {
+        let which = usize::from(bytes.or_zero());
+        let Some(tx) = which.checked_rem(self.offers.len()).and_then(|at| self.offers.get(at)).cloned()
+        else {
+            return;
+        };
+        let Some(coin) = tx.input.first().and_then(|input| self.ledger.output(&input.previous_output)) else {
+            return;
+        };
+        let Ok(authored) = Authored::verify(&tx, coin.value) else { return };
+        let answered = self.answer_run(&authored).or_else(|| self.answer_letter(&authored));
+        let Some((inputs, sequences, outputs, agreed)) = answered else { return };
+        self.keys.push(agreed);
+        self.post_with(&inputs, &sequences, outputs, 0, bytes);
+    }
+
+    fn answer_run(&self, offer: &Authored<'_>) -> Option<Answered> {
+        let read = value::run::read(&Chain::regtest(), offer, self.charger.identity.party());
+        let run = read.ok().flatten()?;
+        let message = Offer::from_bytes(Carrier::Value, run.message()).ok()?;
+        let context = self.context(Role::Initiator, offer.input0(), Carrier::Value);
+        let form = message.form();
+        let (answer, agreed) = Received::new(context, message, run.anchor()).answer(&self.secret()).ok()?;
+        let outpoints: Vec<OutPoint> = run.outpoints().collect();
+        let (sequences, outputs) = match form {
+            AnswerForm::Sequences => {
+                (value::sequences::write(&answer.to_bytes(), outpoints.len()).ok()?, self.to_itself())
+            }
+            AnswerForm::Amounts => {
+                let chain = Chain::regtest();
+                let (author, recipient) = (context.responder.key, context.initiator.key);
+                let binding = value::Binding { chain: &chain, input0: run.anchor(), author, recipient };
+                let outputs = value::amounts::write(&binding, &answer.to_bytes()).ok()?;
+                (vec![Sequence(0xffff_fffd); outpoints.len()], outputs)
+            }
+        };
+        Some((outpoints, sequences, outputs, agreed))
+    }
+
+    fn answer_letter(&self, offer: &Authored<'_>) -> Option<Answered> {
+        let context = self.context(Role::Initiator, offer.input0(), Carrier::Static);
+        let sealed = offer.tx().output.iter().find(|output| output.script_pubkey.is_op_return())?;
+        let direction = context.letter(Role::Initiator, offer.input0());
+        let opened = letter::open(&direction, &self.charger.sealing, data::read(sealed).ok()?).ok()?;
+        let message = Offer::from_bytes(Carrier::Static, &opened).ok()?;
+        let script = self.charger.identity.party().script();
+        let vout = offer.tx().output.iter().position(|output| output.script_pubkey == script)?;
+        let anchor = offer.outpoint(u32::try_from(vout).ok()?);
+        let secret = self.secret();
+        let (answer, agreed) = Received::new(context, message, anchor).answer(&secret).ok()?;
+        let car = self.party.as_ref()?.card().permanent();
+        let sealed = Received::sealed(&context, anchor, &answer, &car.sealing, &secret).ok()?;
+        let mut outputs = self.to_itself();
+        outputs.push(data::write(&sealed).ok()?);
+        Some((vec![anchor], vec![Sequence(0xffff_fffd)], outputs, agreed))
+    }
+
+    fn to_itself(&self) -> Vec<TxOut> {
+        vec![TxOut { value: Amount::from_sat(10_000), script_pubkey: self.charger.identity.party().script() }]
+    }
+
+    /// Something spends a coin that the party sent or was paid.
+    pub(super) fn spend_otherwise(&mut self, bytes: &mut Bytes<'_>) {
+        let which = usize::from(bytes.or_zero());
+        let Some(tx) = which.checked_rem(self.offers.len()).and_then(|at| self.offers.get(at)) else {
+            return;
+        };
+        let from_input = bytes.or_zero().is_multiple_of(2);
+        let index = usize::from(bytes.or_zero());
+        let outpoint = if from_input {
+            index
+                .checked_rem(tx.input.len())
+                .and_then(|at| tx.input.get(at))
+                .map(|input| input.previous_output)
+        } else {
+            index.checked_rem(tx.output.len()).map(|at| OutPoint::new(tx.compute_txid(), at as u32))
+        };
+        let outputs = self.to_itself();
+        if let Some(outpoint) = outpoint {
+            self.post(&[outpoint], outputs, 0, bytes);
+        }
+    }
+
+    pub(super) fn charger_seals(&mut self, bytes: &mut Bytes<'_>) {
+        let which = usize::from(bytes.or_zero());
+        let Some(agreed) = which.checked_rem(self.keys.len()).and_then(|at| self.keys.get(at)) else {
+            return;
+        };
+        let tip = BestChain::tip(&self.ledger);
+        let first = tip.minus(u32::from(bytes.or_zero()));
+        let block = first.plus(u32::from(bytes.or_zero())).min(tip);
+        let place = |height: Height| self.ledger.hash_at(height).map(|hash| BlockRef::new(height, hash));
+        let (Some(first), Some(block)) = (place(first), place(block)) else { return };
+        let ratchet = Ratchet::start(first, agreed.master_key());
+        let Ok(session) = ratchet.session(&self.ledger, block, agreed.role()) else { return };
+        self.sent_streams = self.sent_streams.wrapping_add(1);
+        let mut stream = Stream::new(StreamId::from_bytes([self.sent_streams; 16]));
+        let tag = (agreed.role() == Role::Initiator).then(|| agreed.tag(Role::Initiator));
+        let message = seal(&mut stream, agreed.id(), block, tag, &session, b"started", b"");
+        self.letters.extend(message.map(|message| message.to_bytes()));
+    }
+
+    pub(super) fn post(
+        &mut self,
+        inputs: &[OutPoint],
+        outputs: Vec<TxOut>,
+        lock_time: u32,
+        bytes: &mut Bytes<'_>,
+    ) {
+        let sequences = vec![Sequence(0xffff_fffd); inputs.len()];
+        self.post_with(inputs, &sequences, outputs, lock_time, bytes);
+    }
+
+    /// Puts a transaction of the charger among the unmined ones, with changes: how many (u8), then of each what (u8), which
+    /// (u8) and what is xored (u32). It is signed before or after them.
+    fn post_with(
+        &mut self,
+        inputs: &[OutPoint],
+        sequences: &[Sequence],
+        output: Vec<TxOut>,
+        lock_time: u32,
+        bytes: &mut Bytes<'_>,
+    ) {
+        let input = |(&previous_output, &sequence): (&OutPoint, &Sequence)| TxIn {
+            previous_output,
+            sequence,
+            ..TxIn::default()
+        };
+        let mut tx = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::from_consensus(lock_time),
+            input: inputs.iter().zip(sequences).map(input).collect(),
+            output,
+        };
+        let spent = self.spent(inputs);
+        self.sign(&mut tx, &spent);
+        let changes = bytes.or_zero() % 4;
+        for _ in 0..changes {
+            change(&mut tx, bytes.or_zero(), usize::from(bytes.or_zero()), bytes.number());
+        }
+        if changes > 0 && !bytes.or_zero().is_multiple_of(4) {
+            self.sign(&mut tx, &spent);
+        }
+        self.ledger.tell(tx, inputs.iter().copied().zip(spent));
+    }
+
+    /// What coins hold; those that nobody knows are the charger's.
+    fn spent(&self, inputs: &[OutPoint]) -> Vec<TxOut> {
+        let script_pubkey = self.charger.identity.party().script();
+        let unknown = TxOut { value: COIN, script_pubkey };
+        inputs.iter().map(|input| self.ledger.output(input).unwrap_or_else(|| unknown.clone())).collect()
+    }
+
+    fn sign(&self, tx: &mut Transaction, spent: &[TxOut]) {
+        let party = self.charger.identity.party();
+        let Some(coin) = spent.first() else { return };
+        let digest = SighashCache::new(&*tx).p2wpkh_signature_hash(
+            0,
+            &party.script(),
+            coin.value,
+            EcdsaSighashType::All,
+        );
+        let Ok(digest) = digest else { return };
+        let signature: ecdsa::Signature = self.charger.identity.sign_input(digest);
+        if let Some(input) = tx.input.first_mut() {
+            input.witness = Witness::p2wpkh(&signature, &party.to_public_key());
+        }
+    }
+
+    fn next_coin(&mut self) -> OutPoint {
+        self.coins += 1;
+        let mut txid = [0xc0; 32];
+        txid[..4].copy_from_slice(&self.coins.to_be_bytes());
+        OutPoint::new(Txid::from_byte_array(txid), 0)
+    }
+
+    /// The charger's secret for its next negotiation. Its answers to one offer are the same.
+    fn secret(&self) -> NegotiationSecret {
+        NegotiationSecret::from_secret(Secret::fill_with(|bytes| bytes.fill(7)))
+    }
+
+    fn context(&self, car: Role, input0: OutPoint, carrier: Carrier) -> Context {
+        let own = self.party.as_ref().expect("it runs").card().permanent().party_ref();
+        let charger = self.charger_card.permanent().party_ref();
+        let (initiator, responder) = match car {
+            Role::Initiator => (own, charger),
+            Role::Responder => (charger, own),
+        };
+        Context { initiator, responder, input0, carrier }
+    }
+}
+
+type Answered = (Vec<OutPoint>, Vec<Sequence>, Vec<TxOut>, Agreed);
+
+fn change(tx: &mut Transaction, what: u8, which: usize, flip: u32) {
+    let output = which.checked_rem(tx.output.len()).unwrap_or_default();
+    let input = which.checked_rem(tx.input.len()).unwrap_or_default();
+    match what % 6 {
+        0 => {
+            if let Some(output) = tx.output.get_mut(output) {
+                output.value = Amount::from_sat(output.value.to_sat() ^ u64::from(flip));
+            }
+        }
+        1 => {
+            if let Some(input) = tx.input.get_mut(input) {
+                input.sequence = Sequence(input.sequence.0 ^ flip);
+            }
+        }
+        2 => tx.lock_time = LockTime::from_consensus(tx.lock_time.to_consensus_u32() ^ flip),
+        3 => {
+            if let Some(output) = tx.output.get_mut(output) {
+                let mut script = output.script_pubkey.to_bytes();
+                let at = (flip >> 8) as usize % script.len().max(1);
+                if let Some(byte) = script.get_mut(at) {
+                    *byte ^= flip as u8;
+                }
+                output.script_pubkey = ScriptBuf::from_bytes(script);
+            }
+        }
+        4 => tx.output.rotate_left(output),
+        _ => {
+            if tx.output.len() > 1 {
+                tx.output.remove(output);
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! A whole party, driven by bytes: a node that lies, a peer that is hostile, and a person who types commands.
+//!
+//! Input: actions, each a number (u8) and what it takes (see [`Case::act`]). The party is the home whose store is
+//! [`SOUND`](crate::store_file::SOUND), a car that has agreed on a key with a charger; the charger's part is played in
+//! [`charger`]. What the party hears of the chain is checked by nobody ([`Hearsay`]).
+
+mod charger;
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use keyway_chain::{BlockRef, Chain, Height};
+use keyway_node::{NodeError, OfferRequest, Outside, Party, Unlock};
+use keyway_protocol::card::Card;
+use keyway_protocol::identity::Seed;
+use keyway_protocol::message::{AnswerForm, Carrier};
+use keyway_protocol::negotiation::Agreed;
+use keyway_protocol::sealing::Sealed;
+use keyway_protocol::suite::Suite;
+
+use crate::hearsay::{Answers, Hearsay};
+use crate::stage::{MEMORY, Stage};
+use crate::store_file::SOUND;
+
+/// More take the fuzzer long, and show little that these do not.
+const MOST_ACTIONS: usize = 20;
+const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above";
+/// What the party's large coins hold: more than a block brings.
+const LARGE: Amount = Amount::from_sat(10_000_000_000);
+const COINS: usize = 12;
+/// The block that holds the home's first offer. Those below it, a hundred to let a reward mature, take longer to read than a life.
+const FIRST_OFFER: u32 = 105;
+
+/// Does what these bytes describe and holds the party to its promises.
+pub fn peer(data: &[u8]) {
+    live(data);
+}
+
+/// How many letters of the charger the party opened in the life that these bytes describe.
+pub fn live(data: &[u8]) -> usize {
+    let (mut case, mut bytes) = (Case::begin(), Bytes(data));
+    for _ in 0..MOST_ACTIONS {
+        let Some(action) = bytes.byte() else { break };
+        if case.act(action, &mut bytes) {
+            case.look();
+        }
+    }
+    case.end();
+    case.opened
+}
+
+/// What is left of the input; at its end everything is zero.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    fn or_zero(&mut self) -> u8 {
+        self.byte().unwrap_or_default()
+    }
+
+    fn number(&mut self) -> u32 {
+        [0; 4].map(|_: u8| self.or_zero()).into_iter().fold(0, |number, byte| number << 8 | u32::from(byte))
+    }
+
+    /// Changes of some bytes: how many (u8), then which (u8, and u8 above it) and what is xored to each (u8).
+    fn change(&mut self, bytes: &mut [u8]) {
+        for _ in 0..self.or_zero() % 4 {
+            let at = usize::from(self.or_zero()) << 8 | usize::from(self.or_zero());
+            let flip = self.or_zero();
+            if let Some(byte) = at.checked_rem(bytes.len()).and_then(|at| bytes.get_mut(at)) {
+                *byte ^= flip;
+            }
+        }
+    }
+}
+
+/// The party and all around it.
+struct Case {
+    party: Option<Party>,
+    ledger: Hearsay,
+    charger: &'static Seed,
+    charger_card: Card,
+    /// What the party handed over, as far as it was looked at.
+    seen: usize,
+    /// The party's offers to the charger.
+    offers: Vec<Transaction>,
+    /// The keys that the charger has.
+    keys: Vec<Agreed>,
+    letters: Vec<Vec<u8>>,
+    coins: u32,
+    sent_streams: u8,
+    opened: usize,
+}
+
+fn outside() -> Outside {
+    static COUNTER: Mutex<u64> = Mutex::new(0);
+    // Never twice the same in a process, and nothing depends on it but the names of streams.
+    let random = |bytes: &mut [u8]| {
+        let mut counter = COUNTER.lock().expect("no panic holds it");
+        *counter += 1;
+        bytes.iter_mut().zip(counter.to_be_bytes().iter().cycle()).for_each(|(byte, drawn)| *byte = *drawn);
+    };
+    Outside::simulated(random, MEMORY)
+}
+
+fn stage() -> MutexGuard<'static, Stage> {
+    static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| {
+        let stage = Stage::with(SOUND);
+        stage.forget_below(FIRST_OFFER);
+        Mutex::new(stage)
+    });
+    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open() -> Party {
+    let stage = stage();
+    Party::open_from(stage.home(), &Unlock::Insecure, &outside())
+        .expect("a home that no other program touched")
+}
+
+/// Derived once: 2,048 rounds of hashing are as much work as several actions.
+fn charger_seed() -> &'static Seed {
+    static SEED: LazyLock<Seed> = LazyLock::new(|| {
+        let mnemonic: bip39::Mnemonic = CHARGER.parse().expect("words");
+        Seed::derive(&mnemonic, &Chain::regtest()).expect("a mnemonic gives a seed")
+    });
+    &SEED
+}
+
+/// The places of the blocks that a party has followed.
+fn followed(party: &Party) -> impl Iterator<Item = BlockRef> + '_ {
+    let blocks = std::iter::successors(Some(party.tip().height), |height: &Height| height.prev());
+    blocks.map_while(|height| party.block(height).map(|block| block.at))
+}
+
+impl Case {
+    fn begin() -> Self {
+        // Once: every life begins with the same coins.
+        static FUNDED: LazyLock<Hearsay> = LazyLock::new(|| {
+            let party = open();
+            let ledger = Hearsay::above(Chain::regtest(), followed(&party));
+            let mut case = Case::of(party, ledger);
+            case.fund();
+            stage().keep();
+            case.ledger
+        });
+        let ledger = FUNDED.clone();
+        stage().put_back();
+        Self::of(open(), ledger)
+    }
+
+    fn of(party: Party, ledger: Hearsay) -> Self {
+        let charger_card = party.peers().first().cloned().expect("the home has a peer");
+        Self {
+            ledger,
+            charger: charger_seed(),
+            charger_card,
+            party: Some(party),
+            seen: 0,
+            offers: Vec::new(),
+            keys: Vec::new(),
+            letters: Vec::new(),
+            coins: 0,
+            sent_streams: 0,
+            opened: 0,
+        }
+    }
+
+    /// Coins that the ledger knows too; an offer begins with the largest.
+    fn fund(&mut self) {
+        let script_pubkey = self.party().key().script();
+        let coins = vec![TxOut { value: LARGE, script_pubkey }; COINS];
+        self.post(&[OutPoint::new(Txid::all_zeros(), 0)], coins, 0, &mut Bytes(&[]));
+        self.ledger.mine();
+        self.sync();
+    }
+
+    fn party(&mut self) -> &mut Party {
+        self.party.as_mut().expect("it runs")
+    }
+
+    /// Does one thing. Says whether the party had a part in it: else there is nothing new to see.
+    fn act(&mut self, action: u8, bytes: &mut Bytes<'_>) -> bool {
+        let action = action % 16;
+        match action {
+            0 | 1 => self.sync(),
+            2 => self.ledger.mine(),
+            3 => self.ledger.mine_empty(match bytes.or_zero() {
+                255 => 100,
+                254 => 1_008,
+                blocks => 1 + u32::from(blocks % 8),
+            }),
+            4 => self.ledger.roll_back(usize::from(bytes.or_zero() % 32), bytes.or_zero() % 2 == 1),
+            5 => self.ledger.evict(),
+            6 => self.offer(bytes),
+            7 => self.charger_offers(bytes),
+            8 | 9 => self.charger_answers(bytes),
+            10 => self.spend_otherwise(bytes),
+            11 => self.weather(bytes),
+            12 => self.seal(bytes),
+            13 => self.charger_seals(bytes),
+            14 => self.open_letter(bytes),
+            _ => self.card(bytes),
+        }
+        matches!(action, 0 | 1 | 6 | 12 | 14 | 15)
+    }
+
+    fn sync(&mut self) {
+        let party = self.party.as_mut().expect("it runs");
+        match party.sync(&self.ledger, &mut |_| ()) {
+            Ok(_) => assert_eq!(Some(party.tip()), keyway_ledger::Ledger::tip(&self.ledger).ok()),
+            Err(error) => check(&error),
+        }
+    }
+
+    fn offer(&mut self, bytes: &mut Bytes<'_>) {
+        let carrier = [Carrier::Value, Carrier::Static, Carrier::Dynamic][usize::from(bytes.or_zero() % 3)];
+        let suite = if bytes.or_zero() % 4 == 3 { Suite::default_over(carrier) } else { Suite::X25519 };
+        let form = [AnswerForm::Sequences, AnswerForm::Amounts][usize::from(bytes.or_zero() % 2)];
+        let price = Amount::from_sat(50_000 + u64::from(bytes.number() % 1_000_000));
+        let peer = self.charger_card.permanent().name.to_string();
+        let request =
+            OfferRequest { peer, price, suite, carrier, form, force: false, timeout: None, group: None };
+        let party = self.party.as_mut().expect("it runs");
+        if let Err(error) = party.offer(&self.ledger, &request) {
+            check(&error);
+        }
+    }
+
+    fn weather(&mut self, bytes: &mut Bytes<'_>) {
+        let answers = match bytes.or_zero() % 8 {
+            0..3 => Answers::Takes,
+            3 => Answers::TakesAndIsLost,
+            4 => Answers::IsLost,
+            5 => Answers::Refuses("bad-txns-inputs-missingorspent"),
+            6 => Answers::Refuses("txn-mempool-conflict"),
+            _ => Answers::Refuses("min relay fee not met"),
+        };
+        let feerate = FeeRate::from_sat_per_kwu(250 + 100 * u64::from(bytes.or_zero()));
+        let most_data = if bytes.or_zero().is_multiple_of(2) { 100_000 } else { 83 };
+        self.ledger.set(answers, feerate, most_data);
+    }
+
+    fn seal(&mut self, bytes: &mut Bytes<'_>) {
+        let mut plaintext = vec![0; usize::from(bytes.or_zero() % 32)];
+        bytes.change(&mut plaintext);
+        let charger = self.charger_card.permanent().name.to_string();
+        match self.party().seal(&charger, &plaintext, b"") {
+            Ok(message) => self.letters.push(message.sealed.to_bytes()),
+            Err(error) => check(&error),
+        }
+    }
+
+    fn open_letter(&mut self, bytes: &mut Bytes<'_>) {
+        let which = usize::from(bytes.or_zero());
+        let Some(letter) = which.checked_rem(self.letters.len()).and_then(|at| self.letters.get(at)) else {
+            return;
+        };
+        let mut letter = letter.clone();
+        bytes.change(&mut letter);
+        let again = bytes.or_zero() % 2 == 1;
+        let Ok(sealed) = Sealed::from_bytes(&letter) else { return };
+        match self.party().open_sealed(&sealed, b"", again) {
+            // Only what was sealed opens.
+            Ok(opened) => {
+                assert!(self.letters.contains(&letter) && &opened.plaintext[..] == b"started");
+                self.opened += 1;
+            }
+            Err(error) => check(&error),
+        }
+    }
+
+    fn card(&mut self, bytes: &mut Bytes<'_>) {
+        let charger = self.charger_card.permanent().name.to_string();
+        let mut text = self.charger_card.to_string().into_bytes();
+        let done = match bytes.or_zero() % 4 {
+            0 => {
+                bytes.change(&mut text);
+                let card = String::from_utf8(text).ok().and_then(|text| text.parse::<Card>().ok());
+                card.map_or(Ok(()), |card| self.party().add_peer(card))
+            }
+            1 => self.party().revoke_peer(&charger, bytes.or_zero().is_multiple_of(2)).map(drop),
+            2 => self.party().renew_card().map(drop),
+            _ => return self.start_again(),
+        };
+        if let Err(error) = done {
+            check(&error);
+        }
+    }
+
+    fn start_again(&mut self) {
+        drop(self.party.take());
+        self.party = Some(open());
+    }
+
+    /// What it shows can be shown, and what it sent pays no more to miners than it may.
+    fn look(&mut self) {
+        let party = self.party.as_ref().expect("it runs");
+        for error in [party.negotiations().err(), party.status().err()].into_iter().flatten() {
+            check(&error);
+        }
+        let sent = self.ledger.handed_over(self.seen);
+        self.seen += sent.len();
+        let (own, charger) = (party.key().script(), self.charger.identity.party().script());
+        let ceiling = party.config().fee_ceiling;
+        for tx in sent {
+            self.check_fee(&tx, ceiling);
+            let pays_charger = tx.output.iter().any(|output| output.script_pubkey == charger);
+            if pays_charger && is_signed_by(&tx, &own) {
+                self.offers.push(tx.as_ref().clone());
+            }
+        }
+    }
+
+    fn check_fee(&self, tx: &Arc<Transaction>, ceiling: FeeRate) {
+        let spent: Option<Vec<TxOut>> =
+            tx.input.iter().map(|input| self.ledger.output(&input.previous_output)).collect();
+        let Some(spent) = spent else { return };
+        let paid: Amount = spent.iter().map(|coin| coin.value).sum();
+        let made: Amount = tx.output.iter().map(|output| output.value).sum();
+        let most = ceiling.fee_wu(tx.weight()).unwrap_or(Amount::MAX) + Amount::from_sat(1_000);
+        let fee = paid.checked_sub(made).expect("it makes no money");
+        assert!(fee <= most, "{fee} for {} vB", tx.vsize());
+    }
+
+    /// A program that starts again shows the same.
+    fn end(&mut self) {
+        self.ledger.set(Answers::Takes, FeeRate::from_sat_per_kwu(250), 100_000);
+        self.sync();
+        let shown = |party: &Party| party.negotiations().map(|views| format!("{views:?}"));
+        let live = shown(self.party());
+        self.start_again();
+        self.sync();
+        match (live, shown(self.party())) {
+            (Ok(live), Ok(again)) => assert_eq!(live, again),
+            (Err(error), _) | (_, Err(error)) => check(&error),
+        }
+        drop(self.party.take());
+    }
+}
+
+fn is_signed_by(tx: &Transaction, script: &ScriptBuf) -> bool {
+    let key = tx.input.first().and_then(|input| input.witness.nth(1));
+    let party = key.and_then(|key| keyway_protocol::identity::PartyKey::from_slice(key).ok());
+    party.is_some_and(|party| party.script() == *script)
+}
+
+/// An error says what happened, and none of this is the store's fault.
+fn check(error: &NodeError) {
+    use NodeError as E;
+    assert!(!error.to_string().is_empty());
+    let at_fault = matches!(
+        error,
+        E::StoreDamaged { .. }
+            | E::StoreReadOnly(_)
+            | E::Store { .. }
+            | E::Doubtful(_)
+            | E::Io { .. }
+            | E::Wallet(_)
+    );
+    assert!(!at_fault, "{error}");
+}
