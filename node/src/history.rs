@@ -10,7 +10,7 @@ use keyway_protocol::ratchet::BestChain;
 use keyway_protocol::state::Position;
 
 use crate::planted::{self, Bug};
-use crate::store::Sent;
+use crate::store::{Purpose, Sent};
 
 /// A followed block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,24 @@ impl History {
         }
     }
 
+    /// Whether another that this home sent, and that is not mined, spends what this one makes.
+    pub(crate) fn is_rested_on(&self, txid: &Txid) -> bool {
+        let rests = |sent: &Sent| sent.tx.input.iter().any(|input| input.previous_output.txid == *txid);
+        self.waiting().any(rests)
+    }
+
+    /// Whether it was [withdrawn](Purpose::Withdrawn).
+    pub(crate) fn is_withdrawn(&self, txid: &Txid) -> bool {
+        self.sent_as(txid).is_some_and(|sent| sent.purpose == Purpose::Withdrawn)
+    }
+
+    /// It is [withdrawn](Purpose::Withdrawn).
+    pub(crate) fn withdraw_sent(&mut self, txid: &Txid) {
+        if let Some(sent) = self.sent_as.get(txid).and_then(|seq| self.sent.get_mut(seq)) {
+            sent.purpose = Purpose::Withdrawn;
+        }
+    }
+
     /// Notes whether this transaction can be mined as things are: not, if the ledger misses a coin that it spends, or
     /// keeps another that spends it.
     pub(crate) fn set_hopeless(&mut self, txid: Txid, hopeless: bool) {
@@ -207,11 +225,12 @@ impl History {
         self.pending.iter().map(|tx| tx.compute_txid())
     }
 
-    /// What this home sent that is not mined and that the best chain does not exclude: by a transaction that spends
-    /// the same coin, or one that its own parent's coin.
+    /// What this home sent and did not withdraw that is not mined and that the best chain does not exclude: by a
+    /// transaction that spends the same coin, or one that its own parent's coin.
     pub fn unmined_sent(&self) -> impl DoubleEndedIterator<Item = &Sent> {
         let excluded = self.excluded();
-        self.waiting().filter(move |sent| !excluded.contains(&sent.txid))
+        let wanted = |sent: &&Sent| sent.purpose != Purpose::Withdrawn;
+        self.waiting().filter(wanted).filter(move |sent| !excluded.contains(&sent.txid))
     }
 
     /// Of these, what may be mined as things are. The rest, and what rests on it, is sent again in case things change;

@@ -150,7 +150,7 @@ impl Party {
         let answer = sent.last().cloned().ok_or_else(|| impossible("an answer without a transaction"))?;
         if let Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) = outcome {
             let refused = sent.split_off(taken);
-            self.store.step(|store| Self::forget_refused(store, &refused))?;
+            self.store.step(|store| Self::forget_refused(store, &self.history, &refused))?;
         }
         sent.into_iter().for_each(|sent| self.history.add_sent(sent));
         match outcome {

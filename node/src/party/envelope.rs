@@ -13,9 +13,10 @@ use keyway_protocol::state::{Anchor, State};
 
 use super::lockup::unsigned;
 use super::offer::{forget_offer, impossible};
+use super::sync::forget_sent;
 use super::{Event, Party};
 use crate::error::NodeError;
-use crate::history::Mined;
+use crate::history::{History, Mined};
 use crate::reading::Reading;
 use crate::store::{Envelope, Purpose, Sent, Store};
 use crate::wallet::{self, Draft, Order, Wallet};
@@ -122,9 +123,13 @@ impl Party {
     }
 
     /// Forgets stored transactions of which the ledger refused the first; inside a step of the store.
-    pub(super) fn forget_refused(store: &Store, refused: &[Sent]) -> Result<(), NodeError> {
+    pub(super) fn forget_refused(
+        store: &Store,
+        history: &History,
+        refused: &[Sent],
+    ) -> Result<(), NodeError> {
         for sent in refused {
-            store.remove_sent(&sent.txid)?;
+            forget_sent(store, history, &sent.txid)?;
             if matches!(sent.purpose, Purpose::Commit(_)) {
                 store.remove_envelope(&sent.txid)?;
             }
@@ -243,11 +248,11 @@ impl Party {
         let refused = std::slice::from_ref(sent);
         match sent.purpose {
             Purpose::Offer(_) => {
-                self.store.step(|store| forget_offer(store, &id, refused))?;
+                self.store.step(|store| forget_offer(store, &self.history, &id, refused))?;
                 self.known.forget(&id);
                 self.records.remove(&id);
             }
-            _ => self.store.step(|store| Self::forget_refused(store, refused))?,
+            _ => self.store.step(|store| Self::forget_refused(store, &self.history, refused))?,
         }
         self.history.remove_sent(&sent.txid);
         Ok(true)

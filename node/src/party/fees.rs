@@ -6,6 +6,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxIn, TxOut, Txid};
 use keyway_ledger::{BroadcastError, Ledger};
 
 use super::Party;
+use super::sync::forget_sent;
 use crate::error::NodeError;
 use crate::store::{Purpose, Sent};
 use crate::wallet::{self, Draft, PLAIN_SEQUENCE};
@@ -188,7 +189,7 @@ impl Party {
         let sent = self.store.step(|store| store.add_sent(&tx, purpose, fee))?;
         match self.dispatch(ledger, &sent) {
             Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) => {
-                self.store.step(|store| store.remove_sent(&sent.txid))?;
+                self.store.step(|store| forget_sent(store, &self.history, &sent.txid))?;
                 Ok(None)
             }
             outcome => {

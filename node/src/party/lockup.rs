@@ -19,6 +19,7 @@ use keyway_protocol::state::{Anchor, OfferPlace, Payment};
 use keyway_protocol::suite::Suite;
 
 use super::offer::impossible;
+use super::sync::forget_sent;
 use super::{Event, Party};
 use crate::error::NodeError;
 use crate::reading::{OfferRead, Reading};
@@ -363,7 +364,7 @@ impl Party {
         let txid = sent.txid;
         match self.dispatch(ledger, &sent) {
             Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) => {
-                self.store.step(|store| store.remove_sent(&txid))?;
+                self.store.step(|store| forget_sent(store, &self.history, &txid))?;
                 events.push(Event::Refused { txid, why: refusal.reason });
                 Ok(())
             }

@@ -23,6 +23,7 @@ use super::quote::{Quote, Terms, anchor_amount};
 use super::{Costs, Party, take_secret};
 use crate::carried::Carriage;
 use crate::error::NodeError;
+use crate::history::History;
 use crate::planted::{self, Bug};
 use crate::store::{Chosen, Purpose, Record, Sent, Store};
 use crate::wallet::{self, Coin, MOST_UNCONFIRMED, Order, Wallet};
@@ -176,7 +177,7 @@ impl Party {
             self.records.insert(record.id, record.clone());
             self.preparations.forget(&record.id);
         } else {
-            self.store.step(|store| forget_offer(store, &record.id, refused))?;
+            self.store.step(|store| forget_offer(store, &self.history, &record.id, refused))?;
             self.known.forget(&record.id);
         }
         taken.iter().for_each(|sent| self.history.add_sent(sent.clone()));
@@ -332,8 +333,13 @@ impl Party {
 }
 
 /// Forgets an offer that went nowhere, so that its coins are free again; inside a step of the store.
-pub(super) fn forget_offer(store: &Store, id: &NegotiationId, refused: &[Sent]) -> Result<(), NodeError> {
-    Party::forget_refused(store, refused)?;
+pub(super) fn forget_offer(
+    store: &Store,
+    history: &History,
+    id: &NegotiationId,
+    refused: &[Sent],
+) -> Result<(), NodeError> {
+    Party::forget_refused(store, history, refused)?;
     store.remove_negotiation(id)?;
     store.erase_secret(&super::negotiation_secret_name(id))
 }

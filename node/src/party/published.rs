@@ -96,7 +96,8 @@ impl Party {
         let outcome = self.dispatch(ledger, &sent);
         let told = GroupSent { txid: sent.txid, vbytes: sent.tx.vsize() as u64, fee };
         if let Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) = outcome {
-            self.store.step(|store| Self::forget_refused(store, std::slice::from_ref(&sent)))?;
+            self.store
+                .step(|store| Self::forget_refused(store, &self.history, std::slice::from_ref(&sent)))?;
         } else {
             self.history.add_sent(sent);
         }

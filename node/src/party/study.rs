@@ -192,7 +192,7 @@ impl Party {
         let (outcome, txid) = (self.dispatch(ledger, &sent), sent.txid);
         if let Err(NodeError::Broadcast { source: BroadcastError::Refused(_), .. }) = outcome {
             self.store.step(|store| {
-                Self::forget_refused(store, std::slice::from_ref(&sent))?;
+                Self::forget_refused(store, &self.history, std::slice::from_ref(&sent))?;
                 store.erase_secret(name)
             })?;
         } else {

@@ -12,9 +12,10 @@ use keyway_protocol::state::State;
 
 use super::{Event, Party, Synced};
 use crate::error::NodeError;
+use crate::history::History;
 use crate::planted::{self, Bug};
 use crate::reading::{Reading, states};
-use crate::store::{Purpose, Record};
+use crate::store::{Purpose, Record, Store};
 use crate::wallet;
 
 /// What a round saw after which nothing was due and nothing was on its way: until something else is seen, or this party
@@ -104,8 +105,7 @@ impl Party {
                 continue;
             }
             if self.keeps_to_itself(&sent)? {
-                self.store.step(|store| store.remove_sent(&sent.txid))?;
-                self.history.remove_sent(&sent.txid);
+                self.stop_sending(&sent.txid)?;
                 continue;
             }
             if !self.may_go(&sent) {
@@ -135,8 +135,7 @@ impl Party {
                     let remade = !self.is_for_an_offer(&sent);
                     if remade && matches!(refusal.kind(), RefusalKind::MissingInputs | RefusalKind::Conflict)
                     {
-                        self.store.step(|store| store.remove_sent(&sent.txid))?;
-                        self.history.remove_sent(&sent.txid);
+                        self.stop_sending(&sent.txid)?;
                     }
                     // Another spending of the coin was faster.
                     if !matches!(sent.purpose, Purpose::Move(_)) {
@@ -144,6 +143,18 @@ impl Party {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Sends this one no more. It is forgotten, unless an offer rests on it: nobody could tell any more what excludes that.
+    fn stop_sending(&mut self, txid: &Txid) -> Result<(), NodeError> {
+        if self.history.is_rested_on(txid) {
+            self.store.step(|store| store.withdraw_sent(txid))?;
+            self.history.withdraw_sent(txid);
+        } else {
+            self.store.step(|store| store.remove_sent(txid))?;
+            self.history.remove_sent(txid);
         }
         Ok(())
     }
@@ -232,7 +243,7 @@ impl Party {
         let sent = self.store.step(|store| store.add_sent(&tx, Purpose::Split, fee))?;
         match self.dispatch(ledger, &sent) {
             Err(NodeError::Broadcast { source: BroadcastError::Refused(refusal), .. }) => {
-                self.store.step(|store| store.remove_sent(&sent.txid))?;
+                self.store.step(|store| forget_sent(store, &self.history, &sent.txid))?;
                 events.push(Event::Refused { txid: sent.txid, why: refusal.reason });
             }
             outcome => {
@@ -243,4 +254,9 @@ impl Party {
         }
         Ok(())
     }
+}
+
+/// Forgets a stored transaction that the ledger refused at once. One that had been withdrawn before it was made again is so still.
+pub(super) fn forget_sent(store: &Store, history: &History, txid: &Txid) -> Result<(), NodeError> {
+    if history.is_withdrawn(txid) { store.withdraw_sent(txid) } else { store.remove_sent(txid) }
 }

@@ -46,6 +46,8 @@ pub enum Purpose {
     Move(NegotiationId),
     /// It spends the liveness coin that names a negotiation, and so revokes the pair's keys.
     Revoke(NegotiationId),
+    /// None any more: it is not sent again, and kept for another that rests on it, which is excluded when it is.
+    Withdrawn,
 }
 
 impl Purpose {
@@ -63,13 +65,14 @@ impl Purpose {
             Self::Cancel(_) => "return of an offer's coin",
             Self::Move(_) => "move of the liveness coin",
             Self::Revoke(_) => "revocation",
+            Self::Withdrawn => "withdrawn transaction",
         }
     }
 
     /// The negotiation it belongs to.
     pub fn negotiation(self) -> Option<NegotiationId> {
         match self {
-            Self::Split | Self::Group | Self::Study => None,
+            Self::Split | Self::Group | Self::Study | Self::Withdrawn => None,
             Self::Offer(id)
             | Self::Answer(id)
             | Self::Refund(id)
@@ -94,6 +97,7 @@ impl Purpose {
             Self::Cancel(_) => 8,
             Self::Move(_) => 9,
             Self::Revoke(_) => 10,
+            Self::Withdrawn => 11,
         }
     }
 }
@@ -350,6 +354,7 @@ impl Store {
                 (8, Some(id)) => Some(Purpose::Cancel(id)),
                 (9, Some(id)) => Some(Purpose::Move(id)),
                 (10, Some(id)) => Some(Purpose::Revoke(id)),
+                (11, None) => Some(Purpose::Withdrawn),
                 _ => None,
             };
             let fee = Amount::from_sat(row.get(4)?);
@@ -376,21 +381,38 @@ impl Store {
             purpose.number(),
             negotiation.as_ref().map(NegotiationId::as_bytes),
             fee.to_sat(),
+            Purpose::Withdrawn.number(),
         ];
-        let seq = self.run(|db| {
-            execute(
-                db,
+        // What was withdrawn may be made again, to the byte.
+        let seq: i64 = self.run(|db| {
+            db.prepare_cached(
                 "INSERT INTO sent (txid, raw, purpose, negotiation, fee_sat, digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, row_digest(?1, ?2, ?3, ?4, ?5))",
-                row,
-            )?;
-            Ok(db.last_insert_rowid())
+                 VALUES (?1, ?2, ?3, ?4, ?5, row_digest(?1, ?2, ?3, ?4, ?5))
+                 ON CONFLICT (txid) DO UPDATE SET raw = excluded.raw, purpose = excluded.purpose,
+                     negotiation = excluded.negotiation, fee_sat = excluded.fee_sat, digest = excluded.digest
+                 WHERE purpose = ?6
+                 RETURNING seq",
+            )?
+            .query_row(row, |row| row.get(0))
         })?;
         Ok(Sent { seq: seq.unsigned_abs(), tx: Arc::new(tx.clone()), txid, purpose, fee })
     }
 
     pub(crate) fn remove_sent(&self, txid: &Txid) -> Result<(), NodeError> {
         self.run(|db| execute(db, "DELETE FROM sent WHERE txid = ?1", [txid.as_byte_array()]).map(drop))
+    }
+
+    pub(crate) fn withdraw_sent(&self, txid: &Txid) -> Result<(), NodeError> {
+        let row = params![txid.as_byte_array(), Purpose::Withdrawn.number()];
+        self.run(|db| {
+            execute(
+                db,
+                "UPDATE sent SET purpose = ?2, negotiation = NULL, digest = row_digest(txid, raw, ?2, NULL, fee_sat)
+                 WHERE txid = ?1",
+                row,
+            )
+            .map(drop)
+        })
     }
 
     pub(crate) fn peers(&self) -> Result<Vec<Card>, NodeError> {

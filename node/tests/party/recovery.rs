@@ -215,3 +215,40 @@ fn an_offer_that_a_reorganisation_replaces_by_another_of_the_same_coin_is_answer
         assert_eq!(view.state, State::Active);
     }
 }
+
+fn conflict(tx: &Transaction) -> Option<keyway_ledger::BroadcastError> {
+    let reason = "txn-mempool-conflict".to_owned();
+    Some(keyway_ledger::Refusal { txid: tx.compute_txid(), reason, detail: None }.into())
+}
+
+// An answer that another version had shut out was forgotten, and the offer that spends what it would have paid was sent again
+// for ever: nothing told any more that the chain excludes it.
+#[test]
+fn an_offer_that_rests_on_an_answer_goes_with_it_when_a_copy_of_the_home_answered() {
+    let mut world = World::new();
+    let script = world.charger.key().script();
+    coin_of(&mut world, script);
+    // It splits the coin.
+    world.sync();
+    world.mine_and_sync(1);
+    let mut twin = copied(&world, &world.charger, "twin");
+    world.offer();
+    world.mine(1);
+    // The answer, and an offer that takes all that it brings, never leave this home.
+    world.charger.sync(&deaf(&world.ledger), &mut |_| ()).unwrap_err();
+    let all = world.charger.status().unwrap().balance.spendable - Amount::from_sat(100_000);
+    let back = OfferRequest { peer: "car".to_owned(), ..request(all) };
+    let unsent = world.charger.offer(&deaf(&world.ledger), &back).unwrap_err();
+    assert!(matches!(unsent, NodeError::Broadcast { .. }), "{unsent}");
+    world.charger.sync(&Hindered(&world.ledger, conflict), &mut |_| ()).unwrap();
+    assert_eq!(world.charger.status().unwrap().unmined, 1);
+    world.mine(1);
+    twin.sync(&world.ledger, &mut |_| ()).unwrap();
+    world.mine(1);
+    for _ in 0..2 {
+        let synced = world.charger.sync(&world.ledger, &mut |_| ()).unwrap();
+        assert!(!synced.events.iter().any(|event| matches!(event, Event::Refused { .. })), "{synced:?}");
+        assert_eq!(world.charger.status().unwrap().unmined, 0);
+        world.restart_charger();
+    }
+}
