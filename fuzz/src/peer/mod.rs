@@ -29,7 +29,7 @@ const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid le
 /// What the party's large coins hold: more than a block brings.
 const LARGE: Amount = Amount::from_sat(10_000_000_000);
 const COINS: usize = 12;
-/// The block that holds the home's first offer. Those below it, a hundred to let a reward mature, take longer to read than a life.
+/// The block that holds the home's first offer. Those below it, a hundred to let a reward mature, would be read twice in every life.
 const FIRST_OFFER: u32 = 105;
 
 /// Does what these bytes describe and holds the party to its promises.

@@ -147,7 +147,7 @@ impl Party {
         Ok(())
     }
 
-    /// Sends this one no more. It is forgotten, unless an offer rests on it: nobody could tell any more what excludes that.
+    /// Sends this one no more. It is forgotten, unless another rests on it: nobody could tell any more what excludes that.
     fn stop_sending(&mut self, txid: &Txid) -> Result<(), NodeError> {
         if self.history.is_rested_on(txid) {
             self.store.step(|store| store.withdraw_sent(txid))?;
