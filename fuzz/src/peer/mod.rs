@@ -46,7 +46,6 @@ pub fn live(data: &[u8]) -> usize {
             case.look();
         }
     }
-    case.end();
     case.opened
 }
 
@@ -189,7 +188,8 @@ impl Case {
     fn act(&mut self, action: u8, bytes: &mut Bytes<'_>) -> bool {
         let action = action % 16;
         match action {
-            0 | 1 => self.sync(),
+            0 => self.sync(),
+            1 => self.show_again(),
             2 => self.ledger.mine(),
             3 => self.ledger.mine_empty(match bytes.or_zero() {
                 255 => 100,
@@ -299,6 +299,20 @@ impl Case {
         self.party = Some(open());
     }
 
+    /// A program that starts again shows the same, once nothing is refused or lost any more.
+    fn show_again(&mut self) {
+        self.ledger.set(Answers::Takes, FeeRate::from_sat_per_kwu(250), 100_000);
+        self.sync();
+        let shown = |party: &Party| party.negotiations().map(|views| format!("{views:?}"));
+        let live = shown(self.party());
+        self.start_again();
+        self.sync();
+        match (live, shown(self.party())) {
+            (Ok(live), Ok(again)) => assert_eq!(live, again),
+            (Err(error), _) | (_, Err(error)) => check(&error),
+        }
+    }
+
     /// What it shows can be shown, and what it sent pays no more to miners than it may.
     fn look(&mut self) {
         let party = self.party.as_ref().expect("it runs");
@@ -327,21 +341,6 @@ impl Case {
         let most = ceiling.fee_wu(tx.weight()).unwrap_or(Amount::MAX) + Amount::from_sat(1_000);
         let fee = paid.checked_sub(made).expect("it makes no money");
         assert!(fee <= most, "{fee} for {} vB", tx.vsize());
-    }
-
-    /// A program that starts again shows the same.
-    fn end(&mut self) {
-        self.ledger.set(Answers::Takes, FeeRate::from_sat_per_kwu(250), 100_000);
-        self.sync();
-        let shown = |party: &Party| party.negotiations().map(|views| format!("{views:?}"));
-        let live = shown(self.party());
-        self.start_again();
-        self.sync();
-        match (live, shown(self.party())) {
-            (Ok(live), Ok(again)) => assert_eq!(live, again),
-            (Err(error), _) | (_, Err(error)) => check(&error),
-        }
-        drop(self.party.take());
     }
 }
 
