@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keyway_node::STORE_FILE;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tempfile::TempDir;
 
 use crate::store_file::empty_home;
@@ -16,7 +16,7 @@ pub const MEMORY: &str = "memdb";
 pub struct Stage {
     home: TempDir,
     store: Connection,
-    kept: Connection,
+    tables: Vec<String>,
 }
 
 impl Stage {
@@ -30,7 +30,14 @@ impl Stage {
         let in_memory = Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), MEMORY);
         let mut store = in_memory.expect("SQLite has it");
         copy(&file, &mut store);
-        let mut stage = Self { home, store, kept: Connection::open_in_memory().expect("there is memory") };
+        // The digests of rows that are put back were right when they were kept.
+        store
+            .execute_batch("PRAGMA ignore_check_constraints = ON; ATTACH ':memory:' AS kept")
+            .expect("a store");
+        let tables = tables(&store).expect("a store");
+        // For each table two statements, compiled once.
+        store.set_prepared_statement_cache_capacity(2 * tables.len());
+        let mut stage = Self { home, store, tables };
         stage.keep();
         stage
     }
@@ -42,7 +49,12 @@ impl Stage {
 
     /// From now on the store is put back to how it is now.
     pub fn keep(&mut self) {
-        copy(&self.store, &mut self.kept);
+        for table in &self.tables {
+            let rows = format!(
+                "DROP TABLE IF EXISTS kept.kept_{table}; CREATE TABLE kept.kept_{table} AS SELECT * FROM main.{table}"
+            );
+            self.store.execute_batch(&rows).expect("a store");
+        }
     }
 
     /// Takes away what lies below a block, as if the home had been made there.
@@ -52,10 +64,29 @@ impl Stage {
         self.store.execute_batch(&rows).expect("a store");
     }
 
-    /// Puts the store back. Nobody may have it open.
+    /// Puts the rows of all tables back. Who has the store open need not open it again: to them it is as if another program had
+    /// written.
     pub fn put_back(&mut self) {
-        copy(&self.kept, &mut self.store);
+        let Self { store, tables, .. } = self;
+        let step = store.transaction_with_behavior(TransactionBehavior::Immediate).expect("nobody writes");
+        for table in tables {
+            for change in [
+                format!("DELETE FROM main.{table}"),
+                format!("INSERT INTO main.{table} SELECT * FROM kept.kept_{table}"),
+            ] {
+                step.prepare_cached(&change).and_then(|mut change| change.execute([])).expect("a store");
+            }
+        }
+        step.commit().expect("nobody reads");
     }
+}
+
+/// The names of all tables. SQLite's own is one of them, which has the last numbers that it gave.
+fn tables(store: &Connection) -> rusqlite::Result<Vec<String>> {
+    store
+        .prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table'")?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
 fn copy(from: &Connection, to: &mut Connection) {

@@ -23,21 +23,23 @@ use super::{Bytes, Case};
 
 /// What a coin of the charger holds.
 const COIN: Amount = Amount::from_sat(100_000_000);
+/// A transaction is changed so often at most.
+const MOST_CHANGES: usize = 3;
 
 impl Case {
     /// A payment of the charger to the car with an offer in it, changed.
-    pub(super) fn charger_offers(&mut self, bytes: &mut Bytes<'_>) {
+    pub(super) fn charger_offers(&mut self, way: u8, bytes: &mut Bytes<'_>) {
         let (input0, secret) = (self.next_coin(), self.secret());
         let context = self.context(Role::Responder, input0, Carrier::Value);
-        let price = Amount::from_sat(60_000 + u64::from(bytes.number() % 1_000_000));
-        let at = bytes.or_zero();
-        let offered = match at % 3 {
+        let price = bytes.price();
+        let offered = match way % 3 {
             0 => self.run(context, &secret, price),
-            1 => self.sealed(context, &secret, price, u32::from(at)),
+            1 => self.sealed(context, &secret, price, u32::from(way)),
             _ => self.locked(context, &secret, price, bytes),
         };
         let Some((outputs, lock_time)) = offered else { return };
-        self.post(&[input0], outputs, lock_time, bytes);
+        let changes = changes(way > 8, bytes);
+        self.post(&[input0], outputs, lock_time, &changes);
     }
 
     fn run(&self, context: Context, secret: &NegotiationSecret, price: Amount) -> Option<(Vec<TxOut>, u32)> {
@@ -83,13 +85,9 @@ impl Case {
         Some((vec![anchor, message, lock.output(price)], 0))
     }
 
-    /// The charger's answer to an offer of the car, over the value or the static carrier, changed.
-    pub(super) fn charger_answers(&mut self, bytes: &mut Bytes<'_>) {
-        let which = usize::from(bytes.or_zero());
-        let Some(tx) = which.checked_rem(self.offers.len()).and_then(|at| self.offers.get(at)).cloned()
-        else {
-            return;
-        };
+    /// The charger's answer to one of the car's newest offers, over the value or the static carrier, changed in half of the ways.
+    pub(super) fn charger_answers(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let Some(tx) = self.offers.iter().nth_back(usize::from(way / 2)).cloned() else { return };
         let Some(coin) = tx.input.first().and_then(|input| self.ledger.output(&input.previous_output)) else {
             return;
         };
@@ -97,7 +95,8 @@ impl Case {
         let answered = self.answer_run(&authored).or_else(|| self.answer_letter(&authored));
         let Some((inputs, sequences, outputs, agreed)) = answered else { return };
         self.keys.push(agreed);
-        self.post_with(&inputs, &sequences, outputs, 0, bytes);
+        let changes = changes(way % 2 == 1, bytes);
+        self.post_with(&inputs, &sequences, outputs, 0, &changes);
     }
 
     fn answer_run(&self, offer: &Authored<'_>) -> Option<Answered> {
@@ -146,35 +145,29 @@ impl Case {
     }
 
     /// Something spends a coin that the party sent or was paid.
-    pub(super) fn spend_otherwise(&mut self, bytes: &mut Bytes<'_>) {
-        let which = usize::from(bytes.or_zero());
-        let Some(tx) = which.checked_rem(self.offers.len()).and_then(|at| self.offers.get(at)) else {
-            return;
-        };
-        let from_input = bytes.or_zero().is_multiple_of(2);
+    pub(super) fn spend_otherwise(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let Some(tx) = self.offers.iter().nth_back(usize::from(way / 2)) else { return };
         let index = usize::from(bytes.or_zero());
-        let outpoint = if from_input {
-            index
-                .checked_rem(tx.input.len())
-                .and_then(|at| tx.input.get(at))
-                .map(|input| input.previous_output)
+        let outpoint = if way % 2 == 0 {
+            let input = index.checked_rem(tx.input.len()).and_then(|at| tx.input.get(at));
+            input.map(|input| input.previous_output)
         } else {
             index.checked_rem(tx.output.len()).map(|at| OutPoint::new(tx.compute_txid(), at as u32))
         };
         let outputs = self.to_itself();
         if let Some(outpoint) = outpoint {
-            self.post(&[outpoint], outputs, 0, bytes);
+            self.post(&[outpoint], outputs, 0, &[]);
         }
     }
 
-    pub(super) fn charger_seals(&mut self, bytes: &mut Bytes<'_>) {
-        let which = usize::from(bytes.or_zero());
-        let Some(agreed) = which.checked_rem(self.keys.len()).and_then(|at| self.keys.get(at)) else {
-            return;
-        };
+    /// Seals under one of the newest keys: from which block below the tip on (the next byte's high half), and for which above that
+    /// (its low half).
+    pub(super) fn charger_seals(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let Some(agreed) = self.keys.iter().nth_back(usize::from(way)) else { return };
+        let places = bytes.or_zero();
         let tip = BestChain::tip(&self.ledger);
-        let first = tip.minus(u32::from(bytes.or_zero()));
-        let block = first.plus(u32::from(bytes.or_zero())).min(tip);
+        let first = tip.minus(u32::from(places / 16));
+        let block = first.plus(u32::from(places % 16)).min(tip);
         let place = |height: Height| self.ledger.hash_at(height).map(|hash| BlockRef::new(height, hash));
         let (Some(first), Some(block)) = (place(first), place(block)) else { return };
         let ratchet = Ratchet::start(first, agreed.master_key());
@@ -191,21 +184,20 @@ impl Case {
         inputs: &[OutPoint],
         outputs: Vec<TxOut>,
         lock_time: u32,
-        bytes: &mut Bytes<'_>,
+        changes: &[Change],
     ) {
         let sequences = vec![Sequence(0xffff_fffd); inputs.len()];
-        self.post_with(inputs, &sequences, outputs, lock_time, bytes);
+        self.post_with(inputs, &sequences, outputs, lock_time, changes);
     }
 
-    /// Puts a transaction of the charger among the unmined ones, with changes: how many (u8), then of each what (u8), which
-    /// (u8) and what is xored (u32). It is signed before or after them.
+    /// Puts a transaction of the charger among the unmined ones, changed. It is signed before or after that.
     fn post_with(
         &mut self,
         inputs: &[OutPoint],
         sequences: &[Sequence],
         output: Vec<TxOut>,
         lock_time: u32,
-        bytes: &mut Bytes<'_>,
+        changes: &[Change],
     ) {
         let input = |(&previous_output, &sequence): (&OutPoint, &Sequence)| TxIn {
             previous_output,
@@ -220,11 +212,8 @@ impl Case {
         };
         let spent = self.spent(inputs);
         self.sign(&mut tx, &spent);
-        let changes = bytes.or_zero() % 4;
-        for _ in 0..changes {
-            change(&mut tx, bytes.or_zero(), usize::from(bytes.or_zero()), bytes.number());
-        }
-        if changes > 0 && !bytes.or_zero().is_multiple_of(4) {
+        changes.iter().for_each(|change| change.make(&mut tx));
+        if changes.last().is_some_and(Change::is_signed) {
             self.sign(&mut tx, &spent);
         }
         self.ledger.tell(tx, inputs.iter().copied().zip(spent));
@@ -278,35 +267,64 @@ impl Case {
 
 type Answered = (Vec<OutPoint>, Vec<Sequence>, Vec<TxOut>, Agreed);
 
-fn change(tx: &mut Transaction, what: u8, which: usize, flip: u32) {
-    let output = which.checked_rem(tx.output.len()).unwrap_or_default();
-    let input = which.checked_rem(tx.input.len()).unwrap_or_default();
-    match what % 6 {
-        0 => {
-            if let Some(output) = tx.output.get_mut(output) {
-                output.value = Amount::from_sat(output.value.to_sat() ^ u64::from(flip));
-            }
-        }
-        1 => {
-            if let Some(input) = tx.input.get_mut(input) {
-                input.sequence = Sequence(input.sequence.0 ^ flip);
-            }
-        }
-        2 => tx.lock_time = LockTime::from_consensus(tx.lock_time.to_consensus_u32() ^ flip),
-        3 => {
-            if let Some(output) = tx.output.get_mut(output) {
-                let mut script = output.script_pubkey.to_bytes();
-                let at = (flip >> 8) as usize % script.len().max(1);
-                if let Some(byte) = script.get_mut(at) {
-                    *byte ^= flip as u8;
+/// A change of a transaction.
+pub(super) struct Change {
+    /// Of what, whether it is signed then, and whether another follows.
+    what: u8,
+    which: u8,
+    xor: u8,
+    at: u8,
+}
+
+/// No changes, or those that the bytes say.
+fn changes(any: bool, bytes: &mut Bytes<'_>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut more = any;
+    while more && changes.len() < MOST_CHANGES {
+        let [what, which, xor, at] = [(); 4].map(|()| bytes.or_zero());
+        changes.push(Change { what, which, xor, at });
+        more = what >= 128;
+    }
+    changes
+}
+
+impl Change {
+    fn is_signed(&self) -> bool {
+        self.what & 0x60 != 0x60
+    }
+
+    fn make(&self, tx: &mut Transaction) {
+        let which = usize::from(self.which);
+        let output = which.checked_rem(tx.output.len()).unwrap_or_default();
+        let input = which.checked_rem(tx.input.len()).unwrap_or_default();
+        let flip = u32::from(self.xor).rotate_left(u32::from(self.at % 32));
+        match self.what % 32 % 6 {
+            0 => {
+                if let Some(output) = tx.output.get_mut(output) {
+                    output.value = Amount::from_sat(output.value.to_sat() ^ u64::from(flip));
                 }
-                output.script_pubkey = ScriptBuf::from_bytes(script);
             }
-        }
-        4 => tx.output.rotate_left(output),
-        _ => {
-            if tx.output.len() > 1 {
-                tx.output.remove(output);
+            1 => {
+                if let Some(input) = tx.input.get_mut(input) {
+                    input.sequence = Sequence(input.sequence.0 ^ flip);
+                }
+            }
+            2 => tx.lock_time = LockTime::from_consensus(tx.lock_time.to_consensus_u32() ^ flip),
+            3 => {
+                if let Some(output) = tx.output.get_mut(output) {
+                    let mut script = output.script_pubkey.to_bytes();
+                    let at = usize::from(self.at) % script.len().max(1);
+                    if let Some(byte) = script.get_mut(at) {
+                        *byte ^= self.xor;
+                    }
+                    output.script_pubkey = ScriptBuf::from_bytes(script);
+                }
+            }
+            4 => tx.output.rotate_left(output),
+            _ => {
+                if tx.output.len() > 1 {
+                    tx.output.remove(output);
+                }
             }
         }
     }

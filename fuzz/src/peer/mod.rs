@@ -1,12 +1,14 @@
 //! A whole party, driven by bytes: a node that lies, a peer that is hostile, and a person who types commands.
 //!
-//! Input: actions, each a number (u8) and what it takes (see [`Case::act`]). The party is the home whose store is
+//! Input: actions, each a byte and what it takes: the byte's low half says what is done, its high half in which way (see
+//! [`Case::act`]). The party is the home whose store is
 //! [`SOUND`](crate::store_file::SOUND), a car that has agreed on a key with a charger; the charger's part is played in
 //! [`charger`]. What the party hears of the chain is checked by nobody ([`Hearsay`]).
 
 mod charger;
+mod fees;
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -46,8 +48,12 @@ pub fn live(data: &[u8]) -> usize {
             case.look();
         }
     }
+    *IDLE.lock().unwrap_or_else(PoisonError::into_inner) = case.party.take();
     case.opened
 }
+
+/// The party of the last life. To open the store for each was a third of the work.
+static IDLE: Mutex<Option<Party>> = Mutex::new(None);
 
 /// What is left of the input; at its end everything is zero.
 struct Bytes<'a>(&'a [u8]);
@@ -63,18 +69,17 @@ impl Bytes<'_> {
         self.byte().unwrap_or_default()
     }
 
-    fn number(&mut self) -> u32 {
-        [0; 4].map(|_: u8| self.or_zero()).into_iter().fold(0, |number, byte| number << 8 | u32::from(byte))
+    /// A price that the value carrier can write: one byte above the least.
+    fn price(&mut self) -> Amount {
+        Amount::from_sat(60_000 + 4_000 * u64::from(self.or_zero()))
     }
 
-    /// Changes of some bytes: how many (u8), then which (u8, and u8 above it) and what is xored to each (u8).
+    /// Changes a byte: at which place (u16, big-endian, modulo the length), and what is xored to it (u8).
     fn change(&mut self, bytes: &mut [u8]) {
-        for _ in 0..self.or_zero() % 4 {
-            let at = usize::from(self.or_zero()) << 8 | usize::from(self.or_zero());
-            let flip = self.or_zero();
-            if let Some(byte) = at.checked_rem(bytes.len()).and_then(|at| bytes.get_mut(at)) {
-                *byte ^= flip;
-            }
+        let at = usize::from(self.or_zero()) << 8 | usize::from(self.or_zero());
+        let xor = self.or_zero();
+        if let Some(byte) = at.checked_rem(bytes.len()).and_then(|at| bytes.get_mut(at)) {
+            *byte ^= xor;
         }
     }
 }
@@ -151,7 +156,9 @@ impl Case {
         });
         let ledger = FUNDED.clone();
         stage().put_back();
-        Self::of(open(), ledger)
+        let last = IDLE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let again = |party: Party| party.begin_again(&outside()).expect("a sound store");
+        Self::of(last.map_or_else(open, again), ledger)
     }
 
     fn of(party: Party, ledger: Hearsay) -> Self {
@@ -175,7 +182,7 @@ impl Case {
     fn fund(&mut self) {
         let script_pubkey = self.party().key().script();
         let coins = vec![TxOut { value: LARGE, script_pubkey }; COINS];
-        self.post(&[OutPoint::new(Txid::all_zeros(), 0)], coins, 0, &mut Bytes(&[]));
+        self.post(&[OutPoint::new(Txid::all_zeros(), 0)], coins, 0, &[]);
         self.ledger.mine();
         self.sync();
     }
@@ -186,29 +193,27 @@ impl Case {
 
     /// Does one thing. Says whether the party had a part in it: else there is nothing new to see.
     fn act(&mut self, action: u8, bytes: &mut Bytes<'_>) -> bool {
-        let action = action % 16;
+        let (action, way) = (action % 16, action / 16);
         match action {
-            0 => self.sync(),
-            1 => self.show_again(),
+            0 | 1 => self.sync(),
             2 => self.ledger.mine(),
-            3 => self.ledger.mine_empty(match bytes.or_zero() {
-                255 => 100,
-                254 => 1_008,
-                blocks => 1 + u32::from(blocks % 8),
-            }),
-            4 => self.ledger.roll_back(usize::from(bytes.or_zero() % 32), bytes.or_zero() % 2 == 1),
+            3 => self
+                .ledger
+                .mine_empty([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 36, 100, 1_008][usize::from(way)]),
+            4 => self.ledger.roll_back([0, 1, 2, 3, 5, 8, 14, 31][usize::from(way / 2)], way % 2 == 1),
             5 => self.ledger.evict(),
-            6 => self.offer(bytes),
-            7 => self.charger_offers(bytes),
-            8 | 9 => self.charger_answers(bytes),
-            10 => self.spend_otherwise(bytes),
-            11 => self.weather(bytes),
-            12 => self.seal(bytes),
-            13 => self.charger_seals(bytes),
-            14 => self.open_letter(bytes),
-            _ => self.card(bytes),
+            6 => self.offer(way, bytes),
+            7 => self.charger_offers(way, bytes),
+            8 => self.charger_answers(way, bytes),
+            9 => self.think_again(way),
+            10 => self.spend_otherwise(way, bytes),
+            11 => self.weather(way, bytes),
+            12 => self.seal(way),
+            13 => self.charger_seals(way, bytes),
+            14 => self.open_letter(way, bytes),
+            _ => self.card(way, bytes),
         }
-        matches!(action, 0 | 1 | 6 | 12 | 14 | 15)
+        matches!(action, 0 | 1 | 6 | 9 | 12 | 14 | 15)
     }
 
     fn sync(&mut self) {
@@ -219,12 +224,12 @@ impl Case {
         }
     }
 
-    fn offer(&mut self, bytes: &mut Bytes<'_>) {
-        let carrier = [Carrier::Value, Carrier::Static, Carrier::Dynamic][usize::from(bytes.or_zero() % 3)];
-        let suite = if bytes.or_zero() % 4 == 3 { Suite::default_over(carrier) } else { Suite::X25519 };
-        let form = [AnswerForm::Sequences, AnswerForm::Amounts][usize::from(bytes.or_zero() % 2)];
-        let price = Amount::from_sat(50_000 + u64::from(bytes.number() % 1_000_000));
-        let peer = self.charger_card.permanent().name.to_string();
+    fn offer(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let carrier = [Carrier::Value, Carrier::Static, Carrier::Dynamic][usize::from(way % 3)];
+        let form = [AnswerForm::Sequences, AnswerForm::Amounts][usize::from(way / 3 % 2)];
+        let suite = if way < 9 { Suite::X25519 } else { Suite::default_over(carrier) };
+        let peer = self.charger_name();
+        let price = bytes.price();
         let request =
             OfferRequest { peer, price, suite, carrier, form, force: false, timeout: None, group: None };
         let party = self.party.as_mut().expect("it runs");
@@ -233,8 +238,30 @@ impl Case {
         }
     }
 
-    fn weather(&mut self, bytes: &mut Bytes<'_>) {
-        let answers = match bytes.or_zero() % 8 {
+    /// The person gives a negotiation up, revokes its key, or pays more for a transaction that waits.
+    fn think_again(&mut self, way: u8) {
+        let (which, how) = (usize::from(way / 3), way % 3);
+        let party = self.party.as_mut().expect("it runs");
+        let done = if how == 0 {
+            let sent = self.ledger.handed_over(0);
+            let Some(waiting) = sent.iter().nth_back(which).map(|tx| tx.compute_txid()) else { return };
+            party.raise_fee(&self.ledger, &waiting).map(drop)
+        } else {
+            let Ok(views) = party.negotiations() else { return };
+            let Some(id) = views.get(which).map(|view| view.id) else { return };
+            if how == 1 {
+                party.cancel(&self.ledger, id).map(drop)
+            } else {
+                party.revoke(&self.ledger, id).map(drop)
+            }
+        };
+        if let Err(error) = done {
+            check(&error);
+        }
+    }
+
+    fn weather(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let answers = match way % 8 {
             0..3 => Answers::Takes,
             3 => Answers::TakesAndIsLost,
             4 => Answers::IsLost,
@@ -243,28 +270,26 @@ impl Case {
             _ => Answers::Refuses("min relay fee not met"),
         };
         let feerate = FeeRate::from_sat_per_kwu(250 + 100 * u64::from(bytes.or_zero()));
-        let most_data = if bytes.or_zero().is_multiple_of(2) { 100_000 } else { 83 };
+        let most_data = if way < 8 { 100_000 } else { 83 };
         self.ledger.set(answers, feerate, most_data);
     }
 
-    fn seal(&mut self, bytes: &mut Bytes<'_>) {
-        let mut plaintext = vec![0; usize::from(bytes.or_zero() % 32)];
-        bytes.change(&mut plaintext);
-        let charger = self.charger_card.permanent().name.to_string();
-        match self.party().seal(&charger, &plaintext, b"") {
+    fn seal(&mut self, way: u8) {
+        let charger = self.charger_name();
+        match self.party().seal(&charger, &vec![way; usize::from(way)], b"") {
             Ok(message) => self.letters.push(message.sealed.to_bytes()),
             Err(error) => check(&error),
         }
     }
 
-    fn open_letter(&mut self, bytes: &mut Bytes<'_>) {
-        let which = usize::from(bytes.or_zero());
-        let Some(letter) = which.checked_rem(self.letters.len()).and_then(|at| self.letters.get(at)) else {
-            return;
-        };
+    /// One of the newest letters comes, changed in half of the ways.
+    fn open_letter(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let (changed, again) = (way % 2 == 1, way / 2 % 2 == 1);
+        let Some(letter) = self.letters.iter().nth_back(usize::from(way / 4)) else { return };
         let mut letter = letter.clone();
-        bytes.change(&mut letter);
-        let again = bytes.or_zero() % 2 == 1;
+        if changed {
+            bytes.change(&mut letter);
+        }
         let Ok(sealed) = Sealed::from_bytes(&letter) else { return };
         match self.party().open_sealed(&sealed, b"", again) {
             // Only what was sealed opens.
@@ -276,22 +301,28 @@ impl Case {
         }
     }
 
-    fn card(&mut self, bytes: &mut Bytes<'_>) {
-        let charger = self.charger_card.permanent().name.to_string();
-        let mut text = self.charger_card.to_string().into_bytes();
-        let done = match bytes.or_zero() % 4 {
+    fn card(&mut self, way: u8, bytes: &mut Bytes<'_>) {
+        let (kind, way) = (way % 4, way / 4);
+        let charger = self.charger_name();
+        let done = match kind {
             0 => {
-                bytes.change(&mut text);
+                let mut text = self.charger_card.to_string().into_bytes();
+                (0..way).for_each(|_| bytes.change(&mut text));
                 let card = String::from_utf8(text).ok().and_then(|text| text.parse::<Card>().ok());
                 card.map_or(Ok(()), |card| self.party().add_peer(card))
             }
-            1 => self.party().revoke_peer(&charger, bytes.or_zero().is_multiple_of(2)).map(drop),
+            1 => self.party().revoke_peer(&charger, way % 2 == 0).map(drop),
             2 => self.party().renew_card().map(drop),
-            _ => return self.start_again(),
+            _ if way % 2 == 0 => return self.start_again(),
+            _ => return self.show_again(),
         };
         if let Err(error) = done {
             check(&error);
         }
+    }
+
+    fn charger_name(&self) -> String {
+        self.charger_card.permanent().name.to_string()
     }
 
     fn start_again(&mut self) {
@@ -324,23 +355,12 @@ impl Case {
         let (own, charger) = (party.key().script(), self.charger.identity.party().script());
         let ceiling = party.config().fee_ceiling;
         for tx in sent {
-            self.check_fee(&tx, ceiling);
+            fees::check(&self.ledger, &tx, ceiling);
             let pays_charger = tx.output.iter().any(|output| output.script_pubkey == charger);
             if pays_charger && is_signed_by(&tx, &own) {
                 self.offers.push(tx.as_ref().clone());
             }
         }
-    }
-
-    fn check_fee(&self, tx: &Arc<Transaction>, ceiling: FeeRate) {
-        let spent: Option<Vec<TxOut>> =
-            tx.input.iter().map(|input| self.ledger.output(&input.previous_output)).collect();
-        let Some(spent) = spent else { return };
-        let paid: Amount = spent.iter().map(|coin| coin.value).sum();
-        let made: Amount = tx.output.iter().map(|output| output.value).sum();
-        let most = ceiling.fee_wu(tx.weight()).unwrap_or(Amount::MAX) + Amount::from_sat(1_000);
-        let fee = paid.checked_sub(made).expect("it makes no money");
-        assert!(fee <= most, "{fee} for {} vB", tx.vsize());
     }
 }
 

@@ -199,6 +199,21 @@ impl Party {
     fn open_home(home: Home, unlock: &Unlock, outside: &Outside) -> Result<Self, NodeError> {
         let config = Config::load(&home.config_path())?;
         let store = Store::open(&home.store_path(), unlock, outside)?;
+        Self::read(home, config, store, outside)
+    }
+
+    /// The party as a program has it that starts again now, but that the store stays open: everything in memory is read from
+    /// it anew. For laboratories that live many lives of one home, and put its store back before each.
+    ///
+    /// # Errors
+    /// A damaged store.
+    pub fn begin_again(self, outside: &Outside) -> Result<Self, NodeError> {
+        let Self { home, config, mut store, .. } = self;
+        store.trust();
+        Self::read(home, config, store, outside)
+    }
+
+    fn read(home: Home, config: Config, store: Store, outside: &Outside) -> Result<Self, NodeError> {
         take_for_sound(store.sound_groups()?);
         let identity = store.secret(IDENTITY)?.and_then(|secret| IdentitySecret::from_secret(&secret).ok());
         let identity = identity.ok_or_else(|| missing(&store, "identity"))?;

@@ -73,38 +73,41 @@ fn every_seed_of_peer_is_lived_through() {
 
 #[test]
 fn the_seeds_are_the_lives_of_a_party() {
-    const PRICE: [u8; 4] = [0, 3, 0x0d, 0x40];
+    const PRICE: u8 = 47;
     const SYNC: [u8; 1] = [0];
-    const MINE: [u8; 1] = [2];
-    const SURVIVE: [u8; 2] = [15, 3];
     /// As every life here ends: shown, and shown the same by a program that starts again.
-    const SHOW_AGAIN: [u8; 1] = [1];
-    let offer = |carrier: u8, suite: u8, form: u8| [&[6, carrier, suite, form][..], &PRICE].concat();
-    let offered = |way: u8, rest: &[u8]| [&[7][..], &PRICE, &[way], rest].concat();
-    let answer = |changes: &[u8]| [&[8, 0][..], changes].concat();
-    let blocks = |count: u8| vec![3, count];
+    const SHOW_AGAIN: [u8; 1] = [15 | 7 << 4];
+    const MINE: [u8; 1] = [2];
+    const SURVIVE: [u8; 1] = [15 | 3 << 4];
+    let offer = |carrier: u8, form: u8, suite: u8| [6 | (carrier + 3 * form + 9 * suite) << 4, PRICE];
+    let offered = |way: u8, rest: &[u8]| [&[7 | way << 4, PRICE], rest].concat();
+    let answer = |changes: &[u8]| [&[8 | u8::from(!changes.is_empty()) << 4], changes].concat();
+    // How many: see the target's list.
+    let blocks = |which: u8| [3 | which << 4];
     // Sealed by the charger under the key of its answer, four blocks below the tip, and opened.
-    let talk = [vec![12, 5, 0], vec![13, 0, 4, 4], vec![14, 1, 0, 0], vec![14, 1, 0, 0]].concat();
+    let talk = [12 | 5 << 4, 13, 4 << 4 | 4, 14, 14];
     let agreed = |carrier: u8, form: u8| {
         let steps: [&[u8]; 8] =
-            [&offer(carrier, 0, form), &MINE, &SYNC, &answer(&[0]), &MINE, &blocks(3), &SYNC, &talk];
+            [&offer(carrier, form, 0), &MINE, &SYNC, &answer(&[]), &MINE, &blocks(3), &SYNC, &talk];
         steps.concat()
     };
     let paid = |way: u8, rest: &[u8]| {
         let steps: [&[u8]; 7] = [&offered(way, rest), &MINE, &SYNC, &MINE, &blocks(3), &SYNC, &SURVIVE];
         steps.concat()
     };
-    let reorganised = [&agreed(0, 0)[..], &[4, 7, 0], &SYNC, &MINE, &SYNC, &blocks(4), &SYNC].concat();
-    let rolled_back = [&agreed(1, 0)[..], &[4, 31, 1], &SYNC, &blocks(7), &SYNC].concat();
+    let reorganised = [&agreed(0, 0)[..], &[4 | 10 << 4], &SYNC, &MINE, &SYNC, &blocks(4), &SYNC].concat();
+    let rolled_back = [&agreed(1, 0)[..], &[4 | 15 << 4], &SYNC, &blocks(7), &SYNC].concat();
     let lost_reply =
-        [&[11, 3, 0, 0][..], &offer(0, 0, 0), &SURVIVE, &[11, 0, 0, 0], &SYNC, &MINE, &SYNC].concat();
-    let refused = [&[11, 5, 9, 1][..], &offer(2, 3, 0), &offer(1, 3, 0), &SYNC, &SURVIVE, &SYNC].concat();
-    let double_spent = [&offer(0, 0, 0)[..], &[10, 0, 0, 0, 0], &MINE, &SYNC, &SURVIVE].concat();
-    let declined = [&offer(1, 0, 0)[..], &MINE, &SYNC, &[10, 0, 1, 0, 0], &MINE, &SYNC].concat();
+        [&[11 | 3 << 4, 0][..], &offer(0, 0, 0), &SURVIVE, &[11, 0], &SYNC, &MINE, &SYNC].concat();
+    let refused = [&[11 | 13 << 4, 9][..], &offer(2, 0, 1), &offer(1, 0, 1), &SYNC, &SURVIVE, &SYNC].concat();
+    let double_spent = [&offer(0, 0, 0)[..], &[10, 0], &MINE, &SYNC, &SURVIVE].concat();
+    let declined = [&offer(1, 0, 0)[..], &MINE, &SYNC, &[10 | 1 << 4, 0], &MINE, &SYNC].concat();
     let refunded =
-        [&offer(2, 0, 0)[..], &MINE, &SYNC, &blocks(255), &blocks(255), &SYNC, &MINE, &SYNC].concat();
-    let wrong_answer =
-        [&offer(0, 0, 0)[..], &MINE, &SYNC, &answer(&[1, 1, 3, 0, 0, 0, 4, 1]), &MINE, &SYNC].concat();
+        [&offer(2, 0, 0)[..], &MINE, &SYNC, &blocks(14), &blocks(14), &SYNC, &MINE, &SYNC].concat();
+    let wrong_answer = [&offer(0, 0, 0)[..], &MINE, &SYNC, &answer(&[1, 3, 4, 0]), &MINE, &SYNC].concat();
+    let again = [&[5][..], &[15 | 2 << 4], &[11, 90], &[9]].concat();
+    let paid_by_a_child =
+        [&[4 | 8 << 4][..], &offer(0, 0, 0), &[11, 90], &[9], &SYNC, &MINE, &again, &SYNC, &SYNC].concat();
     let many = [&offer(0, 0, 0)[..]; 9].concat();
     for [carrier, form] in [[0, 0], [0, 1], [1, 0]] {
         assert_eq!(live(&agreed(carrier, form)), 1, "over {carrier}, {form}: the letter opens once");
@@ -114,11 +117,11 @@ fn the_seeds_are_the_lives_of_a_party() {
         ("agreed-in-sequence-numbers", agreed(0, 0)),
         ("agreed-in-amounts", agreed(0, 1)),
         ("agreed-sealed", agreed(1, 0)),
-        ("paid-in-amounts", paid(0, &[0])),
-        ("paid-sealed", paid(1, &[0])),
-        ("paid-locked", paid(2, &[200, 0])),
-        ("paid-locked-too-shortly", paid(2, &[20, 0])),
-        ("paid-in-amounts-that-were-changed", paid(0, &[1, 0, 5, 0, 0, 0, 9, 1])),
+        ("paid-in-amounts", paid(0, &[])),
+        ("paid-sealed", paid(1, &[])),
+        ("paid-locked", paid(2, &[200])),
+        ("paid-locked-too-shortly", paid(2, &[20])),
+        ("paid-in-amounts-that-were-changed", paid(9, &[0, 5, 9, 0])),
         ("reorganised", reorganised),
         ("rolled-back", rolled_back),
         ("lost-reply", lost_reply),
@@ -127,10 +130,14 @@ fn the_seeds_are_the_lives_of_a_party() {
         ("declined", declined),
         ("refunded", refunded),
         ("answered-wrongly", wrong_answer),
-        ("expired", [&offer(0, 0, 0)[..], &MINE, &SYNC, &blocks(254), &SYNC].concat()),
+        ("expired", [&offer(0, 0, 0)[..], &MINE, &SYNC, &blocks(15), &SYNC].concat()),
         ("offers-until-the-coins-are-used-up", [&many[..], &SYNC, &MINE, &SYNC].concat()),
-        ("revoked", [&agreed(1, 0)[..], &[15, 1, 0], &SYNC, &talk].concat()),
-        ("card-renewed", [&[15, 2][..], &paid(2, &[200, 0])].concat()),
+        ("revoked", [&agreed(1, 0)[..], &[15 | 1 << 4], &SYNC, &talk].concat()),
+        ("given-up", [&offer(1, 0, 0)[..], &[9 | 4 << 4], &MINE, &SYNC].concat()),
+        ("given-up-when-it-paid-much", [&[11, 90][..], &offer(1, 0, 0), &[9 | 4 << 4], &SYNC].concat()),
+        ("paid-more", [&[11, 40][..], &offer(0, 0, 0), &[11, 90], &[9], &MINE, &SYNC].concat()),
+        ("paid-more-by-a-child", paid_by_a_child),
+        ("card-renewed", [&[15 | 2 << 4][..], &paid(2, &[200])].concat()),
     ];
     let shown_again = |(name, life): (&'static str, Vec<u8>)| (name, [life, SHOW_AGAIN.to_vec()].concat());
     check_seeds("peer", &lives.map(shown_again));

@@ -1,0 +1,63 @@
+//! What the party pays to miners.
+
+use std::sync::Arc;
+
+use bitcoin::{Amount, FeeRate, Transaction, Weight};
+
+use crate::hearsay::Hearsay;
+
+/// Rounding, signatures that turned out shorter, change that would have been dust, and the relay of a replacement.
+const SLACK: Amount = Amount::from_sat(1_000);
+
+/// A transaction that was handed over pays no more than the ceiling allows, together with what it rests on, for a child pays for
+/// its parents; or no more than what it takes the place of, which nodes demand whatever the ceiling.
+pub fn check(ledger: &Hearsay, tx: &Arc<Transaction>, ceiling: FeeRate) {
+    let mut all = ledger.handed_over(0);
+    all.sort_unstable_by_key(|tx| tx.compute_txid());
+    all.dedup();
+    let (package, replaced) = (with_parents(&all, tx), replaced(&all, tx));
+    let (Some(fee), Some(replaced)) = (fees(ledger, &package), fees(ledger, &replaced)) else { return };
+    let weight: Weight = package.iter().map(|tx| tx.weight()).sum();
+    let most = ceiling.fee_wu(weight).unwrap_or(Amount::MAX).max(replaced) + SLACK;
+    assert!(fee <= most, "{fee} for {weight} where {replaced} is replaced");
+}
+
+fn with_parents<'a>(all: &'a [Arc<Transaction>], tx: &Transaction) -> Vec<&'a Transaction> {
+    all.iter().map(AsRef::as_ref).filter(|other| *other == tx || spends_of(tx, other)).collect()
+}
+
+/// What cannot be mined beside this one, and what rests on that.
+fn replaced<'a>(all: &'a [Arc<Transaction>], tx: &Transaction) -> Vec<&'a Transaction> {
+    let (mut gone, mut rest): (Vec<&Transaction>, Vec<&Transaction>) =
+        all.iter().map(AsRef::as_ref).filter(|other| *other != tx).partition(|other| excludes(tx, other));
+    loop {
+        let (resting, others) =
+            rest.into_iter().partition(|other| gone.iter().any(|gone| spends_of(other, gone)));
+        rest = others;
+        if Vec::is_empty(&resting) {
+            return gone;
+        }
+        gone.extend(resting);
+    }
+}
+
+fn excludes(tx: &Transaction, other: &Transaction) -> bool {
+    tx.input.iter().any(|own| other.input.iter().any(|its| own.previous_output == its.previous_output))
+}
+
+fn spends_of(child: &Transaction, parent: &Transaction) -> bool {
+    let txid = parent.compute_txid();
+    child.input.iter().any(|input| input.previous_output.txid == txid)
+}
+
+/// What they pay to miners, if all that they spend was ever told.
+fn fees(ledger: &Hearsay, all: &[&Transaction]) -> Option<Amount> {
+    all.iter().map(|tx| fee(ledger, tx)).sum()
+}
+
+fn fee(ledger: &Hearsay, tx: &Transaction) -> Option<Amount> {
+    let spent: Option<Amount> =
+        tx.input.iter().map(|input| Some(ledger.output(&input.previous_output)?.value)).sum();
+    let made: Amount = tx.output.iter().map(|output| output.value).sum();
+    spent.map(|spent| spent.checked_sub(made).expect("it makes no money"))
+}
