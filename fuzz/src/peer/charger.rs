@@ -148,7 +148,7 @@ impl Case {
     pub(super) fn spend_otherwise(&mut self, way: u8, bytes: &mut Bytes<'_>) {
         let Some(tx) = self.offers.iter().nth_back(usize::from(way / 2)) else { return };
         let index = usize::from(bytes.or_zero());
-        let outpoint = if way % 2 == 0 {
+        let outpoint = if way.is_multiple_of(2) {
             let input = index.checked_rem(tx.input.len()).and_then(|at| tx.input.get(at));
             input.map(|input| input.previous_output)
         } else {

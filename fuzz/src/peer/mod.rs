@@ -311,9 +311,9 @@ impl Case {
                 let card = String::from_utf8(text).ok().and_then(|text| text.parse::<Card>().ok());
                 card.map_or(Ok(()), |card| self.party().add_peer(card))
             }
-            1 => self.party().revoke_peer(&charger, way % 2 == 0).map(drop),
+            1 => self.party().revoke_peer(&charger, way.is_multiple_of(2)).map(drop),
             2 => self.party().renew_card().map(drop),
-            _ if way % 2 == 0 => return self.start_again(),
+            _ if way.is_multiple_of(2) => return self.start_again(),
             _ => return self.show_again(),
         };
         if let Err(error) = done {
