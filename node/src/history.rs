@@ -76,9 +76,18 @@ impl History {
         self.blocks.insert(block.at.height, block);
     }
 
+    /// A node that lies may show a transaction twice, or a coin that two of them spend: the first in the chain counts, as
+    /// in the store.
     pub(crate) fn add(&mut self, mut mined: Mined) {
+        if let Some(shown) = self.mined.get(&mined.txid) {
+            if shown.at <= mined.at {
+                return;
+            }
+            self.take_out(shown.at);
+        }
         for input in &mined.tx.input {
-            self.spenders.insert(input.previous_output, mined.at);
+            let spender = self.spenders.entry(input.previous_output).or_insert(mined.at);
+            *spender = mined.at.min(*spender);
         }
         if let Some(seq) = self.sent_as.get(&mined.txid) {
             self.waiting.remove(seq);
@@ -93,15 +102,17 @@ impl History {
         self.blocks.remove(&height);
         let gone: Vec<Position> =
             self.order.range(Position { height, index: 0 }..).map(|(&at, _)| at).collect();
-        for at in gone {
-            let Some(mined) = self.order.remove(&at).and_then(|txid| self.mined.remove(&txid)) else {
-                continue;
-            };
-            for input in &mined.tx.input {
+        gone.into_iter().for_each(|at| self.take_out(at));
+    }
+
+    fn take_out(&mut self, at: Position) {
+        let Some(mined) = self.order.remove(&at).and_then(|txid| self.mined.remove(&txid)) else { return };
+        for input in &mined.tx.input {
+            if self.spenders.get(&input.previous_output) == Some(&at) {
                 self.spenders.remove(&input.previous_output);
             }
-            self.waiting.extend(self.sent_as.get(&mined.txid));
         }
+        self.waiting.extend(self.sent_as.get(&mined.txid));
     }
 
     pub(crate) fn add_sent(&mut self, mut sent: Sent) {
@@ -274,5 +285,59 @@ impl BestChain for History {
 
     fn tip(&self) -> Height {
         self.last().map_or(Height::GENESIS, |block| block.at.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::absolute::LockTime;
+    use bitcoin::hashes::Hash;
+    use bitcoin::transaction::Version;
+    use bitcoin::{Sequence, TxIn};
+
+    use super::*;
+
+    fn coin() -> OutPoint {
+        OutPoint::new(Txid::all_zeros(), 7)
+    }
+
+    fn spending(sequence: u32, height: u32) -> Mined {
+        let input = TxIn { previous_output: coin(), sequence: Sequence(sequence), ..TxIn::default() };
+        let (version, lock_time) = (Version::TWO, LockTime::ZERO);
+        let tx = Transaction { version, lock_time, input: vec![input], output: Vec::new() };
+        Mined::new(Arc::new(tx), Position { height: Height::new(height), index: 1 }, None)
+    }
+
+    #[test]
+    fn a_transaction_that_a_node_shows_in_two_blocks_is_where_it_was_first() {
+        for heights in [[10, 11], [11, 10]] {
+            let mut history = History::new(Vec::new(), heights.map(|height| spending(0, height)).to_vec());
+            let txid = spending(0, 10).txid;
+            for after in [11, 10] {
+                assert_eq!(history.mined(&txid).map(|mined| mined.at.height), Some(Height::new(10)));
+                assert_eq!(history.in_order().count(), 1);
+                assert_eq!(
+                    history.spender(&coin()).map(|mined| mined.txid),
+                    Some(txid),
+                    "before {after} goes"
+                );
+                history.disconnect(Height::new(after));
+            }
+            assert!(history.mined(&txid).is_none() && history.spender(&coin()).is_none());
+        }
+    }
+
+    #[test]
+    fn a_coin_that_a_node_shows_spent_twice_is_spent_by_the_first() {
+        for heights in [[10, 11], [11, 10]] {
+            let spenders = heights.map(|height| spending(height, height));
+            let mut history = History::new(Vec::new(), spenders.to_vec());
+            let spent_at = |history: &History| history.spender(&coin()).map(|mined| mined.at.height);
+            assert_eq!(spent_at(&history), Some(Height::new(10)));
+            history.disconnect(Height::new(11));
+            assert_eq!(spent_at(&history), Some(Height::new(10)));
+            history.disconnect(Height::new(10));
+            assert_eq!(spent_at(&history), None);
+        }
     }
 }

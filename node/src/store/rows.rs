@@ -331,9 +331,13 @@ impl Store {
             input0.map(|coin| coin.value.to_sat()),
             input0.map(|coin| coin.script_pubkey.as_bytes()),
         ];
-        self.run(|db| {
-            execute(db, "INSERT OR REPLACE INTO mined VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_digest(?1, ?2, ?3, ?4, ?5, ?6))", row).map(drop)
-        })
+        // The same transaction twice: see `History::add`.
+        let sql = "INSERT INTO mined VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_digest(?1, ?2, ?3, ?4, ?5, ?6))
+            ON CONFLICT (txid) DO UPDATE SET height = excluded.height, position = excluded.position,
+                raw = excluded.raw, input0_sat = excluded.input0_sat, input0_script = excluded.input0_script,
+                digest = excluded.digest
+            WHERE (excluded.height, excluded.position) < (mined.height, mined.position)";
+        self.run(|db| execute(db, sql, row).map(drop))
     }
 
     /// What was sent, one by one: all of it at once, beside what was mined, would be twice as much.

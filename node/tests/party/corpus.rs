@@ -108,6 +108,11 @@ fn the_seeds_are_the_lives_of_a_party() {
     let again = [&[5][..], &[15 | 2 << 4], &[11, 90], &[9]].concat();
     let paid_by_a_child =
         [&[4 | 8 << 4][..], &offer(0, 0, 0), &[11, 90], &[9], &SYNC, &MINE, &again, &SYNC, &SYNC].concat();
+    // A node that lies: both in one block, and one again in the next.
+    let give_up = [9 | 4 << 4];
+    let mined_twice =
+        [&offer(1, 0, 0)[..], &give_up, &give_up, &MINE, &give_up, &MINE, &SYNC, &[4 | 2 << 4], &SYNC]
+            .concat();
     let many = [&offer(0, 0, 0)[..]; 9].concat();
     for [carrier, form] in [[0, 0], [0, 1], [1, 0]] {
         assert_eq!(live(&agreed(carrier, form)), 1, "over {carrier}, {form}: the letter opens once");
@@ -134,6 +139,7 @@ fn the_seeds_are_the_lives_of_a_party() {
         ("offers-until-the-coins-are-used-up", [&many[..], &SYNC, &MINE, &SYNC].concat()),
         ("revoked", [&agreed(1, 0)[..], &[15 | 1 << 4], &SYNC, &talk].concat()),
         ("given-up", [&offer(1, 0, 0)[..], &[9 | 4 << 4], &MINE, &SYNC].concat()),
+        ("given-up-and-mined-all-the-same", mined_twice),
         ("given-up-when-it-paid-much", [&[11, 90][..], &offer(1, 0, 0), &[9 | 4 << 4], &SYNC].concat()),
         ("paid-more", [&[11, 40][..], &offer(0, 0, 0), &[11, 90], &[9], &MINE, &SYNC].concat()),
         ("paid-more-by-a-child", paid_by_a_child),
