@@ -9,36 +9,43 @@ use crate::hearsay::Hearsay;
 /// Rounding, signatures that turned out shorter, change that would have been dust, and the relay of a replacement.
 const SLACK: Amount = Amount::from_sat(1_000);
 
-/// A transaction that was handed over pays no more than the ceiling allows, together with what it rests on, for a child pays for
-/// its parents; or no more than what it takes the place of, which nodes demand whatever the ceiling.
+/// A transaction that was handed over pays no more than the ceiling allows, together with all that it rests on, for a child pays for
+/// its parents and theirs; or no more than what it takes the place of, which nodes demand whatever the ceiling.
 pub fn check(ledger: &Hearsay, tx: &Arc<Transaction>, ceiling: FeeRate) {
     let mut all = ledger.handed_over(0);
     all.sort_unstable_by_key(|tx| tx.compute_txid());
     all.dedup();
-    let (package, replaced) = (with_parents(&all, tx), replaced(&all, tx));
+    let (package, replaced) = (with_ancestors(&all, tx), replaced(&all, tx));
     let (Some(fee), Some(replaced)) = (fees(ledger, &package), fees(ledger, &replaced)) else { return };
     let weight: Weight = package.iter().map(|tx| tx.weight()).sum();
     let most = ceiling.fee_wu(weight).unwrap_or(Amount::MAX).max(replaced) + SLACK;
     assert!(fee <= most, "{fee} for {weight} where {replaced} is replaced");
 }
 
-fn with_parents<'a>(all: &'a [Arc<Transaction>], tx: &Transaction) -> Vec<&'a Transaction> {
-    all.iter().map(AsRef::as_ref).filter(|other| *other == tx || spends_of(tx, other)).collect()
+fn with_ancestors<'a>(all: &'a [Arc<Transaction>], tx: &'a Transaction) -> Vec<&'a Transaction> {
+    grown(vec![tx], all, |other, child| spends_of(child, other))
 }
 
-/// What cannot be mined beside this one, and what rests on that.
+/// What cannot be mined beside this one, and all that rests on that.
 fn replaced<'a>(all: &'a [Arc<Transaction>], tx: &Transaction) -> Vec<&'a Transaction> {
-    let (mut gone, mut rest): (Vec<&Transaction>, Vec<&Transaction>) =
-        all.iter().map(AsRef::as_ref).filter(|other| *other != tx).partition(|other| excludes(tx, other));
-    loop {
-        let (resting, others) =
-            rest.into_iter().partition(|other| gone.iter().any(|gone| spends_of(other, gone)));
-        rest = others;
-        if Vec::is_empty(&resting) {
-            return gone;
-        }
-        gone.extend(resting);
+    let others = all.iter().map(AsRef::as_ref).filter(|other| *other != tx);
+    grown(others.filter(|other| excludes(tx, other)).collect(), all, spends_of)
+}
+
+/// These, and of the others those that belong to one of them, until there are no more.
+fn grown<'a>(
+    mut these: Vec<&'a Transaction>,
+    all: &'a [Arc<Transaction>],
+    belongs: impl Fn(&Transaction, &Transaction) -> bool,
+) -> Vec<&'a Transaction> {
+    let mut next = 0;
+    while let Some(one) = these.get(next).copied() {
+        let more = all.iter().map(AsRef::as_ref).filter(|other| belongs(other, one));
+        let more: Vec<_> = more.filter(|other| !these.contains(other)).collect();
+        these.extend(more);
+        next += 1;
     }
+    these
 }
 
 fn excludes(tx: &Transaction, other: &Transaction) -> bool {
