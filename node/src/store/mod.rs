@@ -5,6 +5,7 @@
 //! clear. All changes of one step are one SQLite transaction. What was damaged since is found when the store is
 //! opened ([`digest`]).
 
+mod chain;
 mod digest;
 mod envelopes;
 mod groups;
