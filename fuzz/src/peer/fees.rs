@@ -10,7 +10,8 @@ use crate::hearsay::Hearsay;
 const SLACK: Amount = Amount::from_sat(1_000);
 
 /// A transaction that was handed over pays no more than the ceiling allows, together with all that it rests on, for a child pays for
-/// its parents and theirs; or no more than what it takes the place of, which nodes demand whatever the ceiling.
+/// its parents and theirs; or no more than what it takes the place of, which nodes demand whatever the ceiling. What it rests
+/// on counts even when it is mined, for the party may not have heard of that.
 pub fn check(ledger: &Hearsay, tx: &Arc<Transaction>, ceiling: FeeRate) {
     let mut all = ledger.handed_over(0);
     all.sort_unstable_by_key(|tx| tx.compute_txid());

@@ -202,8 +202,8 @@ impl Party {
         Self::read(home, config, store, outside)
     }
 
-    /// The party as a program has it that starts again now, but that the store stays open: everything in memory is read from
-    /// it anew. For laboratories that live many lives of one home, and put its store back before each.
+    /// Reads everything in memory anew, as a program does that starts again, but from the store that is already open. For
+    /// laboratories that live many lives of one home, and put its store back before each.
     ///
     /// # Errors
     /// A damaged store.
