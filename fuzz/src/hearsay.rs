@@ -98,11 +98,14 @@ impl Hearsay {
         self.state().pool.clear();
     }
 
-    /// Says that there is this transaction; `spent` are coins that nobody could know of.
-    pub fn tell(&self, tx: Transaction, spent: impl IntoIterator<Item = (OutPoint, TxOut)>) {
-        let mut state = self.state();
-        state.coins.extend(spent);
-        state.add(Arc::new(tx));
+    /// Knows these coins, which no transaction made that is told here.
+    pub fn know(&self, coins: impl IntoIterator<Item = (OutPoint, TxOut)>) {
+        self.state().coins.extend(coins);
+    }
+
+    /// Says that there is this transaction.
+    pub fn tell(&self, tx: Transaction) {
+        self.state().add(Arc::new(tx));
     }
 
     /// Behaves otherwise from now on.
@@ -156,9 +159,7 @@ impl State {
     }
 
     fn add(&mut self, tx: Arc<Transaction>) {
-        let txid = tx.compute_txid();
-        let made = (0u32..).zip(&tx.output).map(|(vout, output)| (OutPoint::new(txid, vout), output.clone()));
-        self.coins.extend(made);
+        self.coins.extend(made_by(&tx));
         self.pool.push(tx);
     }
 
@@ -181,6 +182,12 @@ impl State {
         let input_zero = hit.tx.input.first().and_then(|input| self.coins.get(&input.previous_output));
         Hit { input_zero: input_zero.cloned(), ..hit }
     }
+}
+
+/// The coins that a transaction makes.
+pub fn made_by(tx: &Transaction) -> impl Iterator<Item = (OutPoint, TxOut)> + '_ {
+    let txid = tx.compute_txid();
+    (0u32..).zip(&tx.output).map(move |(vout, output)| (OutPoint::new(txid, vout), output.clone()))
 }
 
 impl BestChain for Hearsay {

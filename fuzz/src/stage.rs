@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bitcoin::Transaction;
+use bitcoin::consensus::encode::deserialize;
 use keyway_node::STORE_FILE;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -62,6 +64,14 @@ impl Stage {
         let rows =
             format!("DELETE FROM blocks WHERE height < {height}; DELETE FROM mined WHERE height < {height};");
         self.store.execute_batch(&rows).expect("a store");
+    }
+
+    /// The transactions that the home knows from blocks.
+    pub fn mined(&self) -> Vec<Transaction> {
+        let mut rows = self.store.prepare("SELECT raw FROM main.mined").expect("a store");
+        let raw = rows.query_map([], |row| row.get(0)).expect("a store");
+        let tx = |raw: rusqlite::Result<Vec<u8>>| deserialize(&raw.expect("a store")).expect("a transaction");
+        raw.map(tx).collect()
     }
 
     /// Puts the rows of all tables back. Who has the store open need not open it again: to them it is as if another program had

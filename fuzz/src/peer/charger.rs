@@ -216,14 +216,16 @@ impl Case {
         if changes.last().is_some_and(Change::is_signed) {
             self.sign(&mut tx, &spent);
         }
-        self.ledger.tell(tx, inputs.iter().copied().zip(spent));
+        self.ledger.tell(tx);
     }
 
-    /// What coins hold; those that nobody knows are the charger's.
+    /// What coins hold. Who made one that the node refused is not asked: it is signed as if it were the charger's.
     fn spent(&self, inputs: &[OutPoint]) -> Vec<TxOut> {
-        let script_pubkey = self.charger.identity.party().script();
-        let unknown = TxOut { value: COIN, script_pubkey };
-        inputs.iter().map(|input| self.ledger.output(input).unwrap_or_else(|| unknown.clone())).collect()
+        inputs.iter().map(|input| self.ledger.output(input).unwrap_or_else(|| self.coin())).collect()
+    }
+
+    fn coin(&self) -> TxOut {
+        TxOut { value: COIN, script_pubkey: self.charger.identity.party().script() }
     }
 
     fn sign(&self, tx: &mut Transaction, spent: &[TxOut]) {
@@ -246,7 +248,14 @@ impl Case {
         self.coins += 1;
         let mut txid = [0xc0; 32];
         txid[..4].copy_from_slice(&self.coins.to_be_bytes());
-        OutPoint::new(Txid::from_byte_array(txid), 0)
+        self.given(Txid::from_byte_array(txid))
+    }
+
+    /// A coin of the charger, from nowhere.
+    pub(super) fn given(&self, txid: Txid) -> OutPoint {
+        let outpoint = OutPoint::new(txid, 0);
+        self.ledger.know([(outpoint, self.coin())]);
+        outpoint
     }
 
     /// The charger's secret for its next negotiation. Its answers to one offer are the same.

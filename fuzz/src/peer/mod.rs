@@ -11,7 +11,7 @@ mod fees;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid};
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_node::{NodeError, OfferRequest, Outside, Party, Unlock};
 use keyway_protocol::card::Card;
@@ -21,7 +21,7 @@ use keyway_protocol::negotiation::Agreed;
 use keyway_protocol::sealing::Sealed;
 use keyway_protocol::suite::Suite;
 
-use crate::hearsay::{Answers, Hearsay};
+use crate::hearsay::{Answers, Hearsay, made_by};
 use crate::stage::{MEMORY, Stage};
 use crate::store_file::SOUND;
 
@@ -128,6 +128,10 @@ fn open() -> Party {
         .expect("a home that no other program touched")
 }
 
+fn begin_again(party: Party) -> Party {
+    party.begin_again(&outside()).expect("a sound store")
+}
+
 /// Derived once: 2,048 rounds of hashing are as much work as several actions.
 fn charger_seed() -> &'static Seed {
     static SEED: LazyLock<Seed> = LazyLock::new(|| {
@@ -149,6 +153,7 @@ impl Case {
         static FUNDED: LazyLock<Hearsay> = LazyLock::new(|| {
             let party = open();
             let ledger = Hearsay::above(Chain::regtest(), followed(&party));
+            stage().mined().iter().for_each(|tx| ledger.know(made_by(tx)));
             let mut case = Case::of(party, ledger);
             case.fund();
             stage().keep();
@@ -157,8 +162,7 @@ impl Case {
         let ledger = FUNDED.clone();
         stage().put_back();
         let last = IDLE.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let again = |party: Party| party.begin_again(&outside()).expect("a sound store");
-        Self::of(last.map_or_else(open, again), ledger)
+        Self::of(last.map_or_else(open, begin_again), ledger)
     }
 
     fn of(party: Party, ledger: Hearsay) -> Self {
@@ -182,7 +186,8 @@ impl Case {
     fn fund(&mut self) {
         let script_pubkey = self.party().key().script();
         let coins = vec![TxOut { value: LARGE, script_pubkey }; COINS];
-        self.post(&[OutPoint::new(Txid::all_zeros(), 0)], coins, 0, &[]);
+        let input = self.given(Txid::all_zeros());
+        self.post(&[input], coins, 0, &[]);
         self.ledger.mine();
         self.sync();
     }
@@ -313,8 +318,14 @@ impl Case {
             }
             1 => self.party().revoke_peer(&charger, way.is_multiple_of(2)).map(drop),
             2 => self.party().renew_card().map(drop),
-            _ if way.is_multiple_of(2) => return self.start_again(),
-            _ => return self.show_again(),
+            _ => {
+                match way {
+                    0 => self.begin_again(),
+                    2 => self.open_again(),
+                    _ => self.show_again(),
+                }
+                return;
+            }
         };
         if let Err(error) = done {
             check(&error);
@@ -325,9 +336,14 @@ impl Case {
         self.charger_card.permanent().name.to_string()
     }
 
-    fn start_again(&mut self) {
+    fn open_again(&mut self) {
         drop(self.party.take());
         self.party = Some(open());
+    }
+
+    /// The same from the store that is open: to open it, and compile its statements, is as much work as half a life.
+    fn begin_again(&mut self) {
+        self.party = self.party.take().map(begin_again);
     }
 
     /// A program that starts again shows the same, once nothing is refused or lost any more.
@@ -336,7 +352,7 @@ impl Case {
         self.sync();
         let shown = |party: &Party| party.negotiations().map(|views| format!("{views:?}"));
         let live = shown(self.party());
-        self.start_again();
+        self.begin_again();
         self.sync();
         match (live, shown(self.party())) {
             (Ok(live), Ok(again)) => assert_eq!(live, again),

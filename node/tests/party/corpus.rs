@@ -78,7 +78,7 @@ fn the_seeds_are_the_lives_of_a_party() {
     /// As every life here ends: shown, and shown the same by a program that starts again.
     const SHOW_AGAIN: [u8; 1] = [15 | 7 << 4];
     const MINE: [u8; 1] = [2];
-    const SURVIVE: [u8; 1] = [15 | 3 << 4];
+    const SURVIVE: [u8; 1] = [15 | 11 << 4];
     let offer = |carrier: u8, form: u8, suite: u8| [6 | (carrier + 3 * form + 9 * suite) << 4, PRICE];
     let offered = |way: u8, rest: &[u8]| [&[7 | way << 4, PRICE], rest].concat();
     let answer = |changes: &[u8]| [&[8 | u8::from(!changes.is_empty()) << 4], changes].concat();
@@ -113,6 +113,10 @@ fn the_seeds_are_the_lives_of_a_party() {
     let mined_twice =
         [&offer(1, 0, 0)[..], &give_up, &give_up, &MINE, &give_up, &MINE, &SYNC, &[4 | 2 << 4], &SYNC]
             .concat();
+    // The newer offer spends a coin that the home had before the life began.
+    let taken =
+        [&offer(1, 0, 0)[..], &[4 | 4 << 4], &SYNC, &offer(0, 0, 0), &[10, 255], &give_up, &MINE, &SYNC]
+            .concat();
     let many = [&offer(0, 0, 0)[..]; 9].concat();
     for [carrier, form] in [[0, 0], [0, 1], [1, 0]] {
         assert_eq!(live(&agreed(carrier, form)), 1, "over {carrier}, {form}: the letter opens once");
@@ -140,6 +144,7 @@ fn the_seeds_are_the_lives_of_a_party() {
         ("revoked", [&agreed(1, 0)[..], &[15 | 1 << 4], &SYNC, &talk].concat()),
         ("given-up", [&offer(1, 0, 0)[..], &[9 | 4 << 4], &MINE, &SYNC].concat()),
         ("given-up-and-mined-all-the-same", mined_twice),
+        ("given-up-and-its-coin-taken", taken),
         ("given-up-when-it-paid-much", [&[11, 90][..], &offer(1, 0, 0), &[9 | 4 << 4], &SYNC].concat()),
         ("paid-more", [&[11, 40][..], &offer(0, 0, 0), &[11, 90], &[9], &MINE, &SYNC].concat()),
         ("paid-more-by-a-child", paid_by_a_child),
