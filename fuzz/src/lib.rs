@@ -14,6 +14,7 @@ pub mod ledger_bytes;
 pub mod letter;
 pub mod message_bytes;
 pub mod peer;
+pub mod psbt;
 pub mod sealed_message;
 pub mod stage;
 pub mod store_file;

@@ -1,18 +1,24 @@
 //! A home whose store lies in memory, and is put back to how it was for every life that is lived in it.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize;
-use keyway_node::STORE_FILE;
+use keyway_chain::{BlockRef, Chain, Height};
+use keyway_node::{Outside, Party, STORE_FILE, Unlock};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tempfile::TempDir;
 
-use crate::store_file::empty_home;
+use crate::hearsay::{Hearsay, made_by};
+use crate::store_file::{SOUND, empty_home};
 
 /// SQLite's file system in memory. All who open one name there have the same file, as long as anybody has it open.
-pub const MEMORY: &str = "memdb";
+const MEMORY: &str = "memdb";
+/// The block that holds the first offer of the home of [`SOUND`]. Those below it, a hundred to let a reward mature, would be read twice
+/// in every life.
+const FIRST_OFFER: u32 = 105;
 
 /// See the module's documentation.
 pub struct Stage {
@@ -22,12 +28,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The home with this store.
-    pub fn with(store: &[u8]) -> Self {
+    /// The home of [`SOUND`].
+    pub fn set() -> Self {
         let home = empty_home();
         // On the disk it stays as it is: there a party only looks whether it is there.
         let path = home.path().join(STORE_FILE);
-        std::fs::write(&path, store).expect("there is space");
+        std::fs::write(&path, SOUND).expect("there is space");
         let file = Connection::open(&path).expect("a store");
         let in_memory = Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), MEMORY);
         let mut store = in_memory.expect("SQLite has it");
@@ -40,13 +46,22 @@ impl Stage {
         // For each table two statements, compiled once.
         store.set_prepared_statement_cache_capacity(2 * tables.len());
         let mut stage = Self { home, store, tables };
+        stage.forget_below(FIRST_OFFER);
         stage.keep();
         stage
     }
 
-    /// The home's folder.
-    pub fn home(&self) -> &Path {
-        self.home.path()
+    /// The home's party.
+    pub fn open(&self) -> Party {
+        let home: &Path = self.home.path();
+        Party::open_from(home, &Unlock::Insecure, &outside()).expect("a home that no other program touched")
+    }
+
+    /// What a party hears of the chain that it has followed, and of nothing beyond it.
+    pub fn ledger(&self, party: &Party) -> Hearsay {
+        let ledger = Hearsay::above(Chain::regtest(), followed(party));
+        self.mined().iter().for_each(|tx| ledger.know(made_by(tx)));
+        ledger
     }
 
     /// From now on the store is put back to how it is now.
@@ -60,14 +75,14 @@ impl Stage {
     }
 
     /// Takes away what lies below a block, as if the home had been made there.
-    pub fn forget_below(&self, height: u32) {
+    fn forget_below(&self, height: u32) {
         let rows =
             format!("DELETE FROM blocks WHERE height < {height}; DELETE FROM mined WHERE height < {height};");
         self.store.execute_batch(&rows).expect("a store");
     }
 
     /// The transactions that the home knows from blocks.
-    pub fn mined(&self) -> Vec<Transaction> {
+    fn mined(&self) -> Vec<Transaction> {
         let mut rows = self.store.prepare("SELECT raw FROM main.mined").expect("a store");
         let raw = rows.query_map([], |row| row.get(0)).expect("a store");
         let tx = |raw: rusqlite::Result<Vec<u8>>| deserialize(&raw.expect("a store")).expect("a transaction");
@@ -89,6 +104,29 @@ impl Stage {
         }
         step.commit().expect("nobody reads");
     }
+}
+
+/// The same party, as a program that starts again would have it, from the store that is open: to open it, and to compile its
+/// statements, is as much work as half a life.
+pub fn begin_again(party: Party) -> Party {
+    party.begin_again(&outside()).expect("a sound store")
+}
+
+fn outside() -> Outside {
+    static COUNTER: Mutex<u64> = Mutex::new(0);
+    // Never twice the same in a process, and nothing depends on it but the names of streams.
+    let random = |bytes: &mut [u8]| {
+        let mut counter = COUNTER.lock().expect("no panic holds it");
+        *counter += 1;
+        bytes.iter_mut().zip(counter.to_be_bytes().iter().cycle()).for_each(|(byte, drawn)| *byte = *drawn);
+    };
+    Outside::simulated(random, MEMORY)
+}
+
+/// The places of the blocks that a party has followed.
+fn followed(party: &Party) -> impl Iterator<Item = BlockRef> + '_ {
+    let blocks = std::iter::successors(Some(party.tip().height), |height: &Height| height.prev());
+    blocks.map_while(|height| party.block(height).map(|block| block.at))
 }
 
 /// The names of all tables. SQLite's own is one of them, which has the last numbers that it gave.

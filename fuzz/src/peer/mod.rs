@@ -12,8 +12,8 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid};
-use keyway_chain::{BlockRef, Chain, Height};
-use keyway_node::{NodeError, OfferRequest, Outside, Party, Unlock};
+use keyway_chain::Chain;
+use keyway_node::{NodeError, OfferRequest, Party};
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::Seed;
 use keyway_protocol::message::{AnswerForm, Carrier};
@@ -21,9 +21,8 @@ use keyway_protocol::negotiation::Agreed;
 use keyway_protocol::sealing::Sealed;
 use keyway_protocol::suite::Suite;
 
-use crate::hearsay::{Answers, Hearsay, made_by};
-use crate::stage::{MEMORY, Stage};
-use crate::store_file::SOUND;
+use crate::hearsay::{Answers, Hearsay};
+use crate::stage::{Stage, begin_again};
 
 /// More take the fuzzer long, and show little that these do not.
 const MOST_ACTIONS: usize = 20;
@@ -31,8 +30,6 @@ const CHARGER: &str = "letter advice cage absurd amount doctor acoustic avoid le
 /// What the party's large coins hold: more than a block brings.
 const LARGE: Amount = Amount::from_sat(10_000_000_000);
 const COINS: usize = 12;
-/// The block that holds the home's first offer. Those below it, a hundred to let a reward mature, would be read twice in every life.
-const FIRST_OFFER: u32 = 105;
 
 /// Does what these bytes describe and holds the party to its promises.
 pub fn peer(data: &[u8]) {
@@ -102,34 +99,9 @@ struct Case {
     opened: usize,
 }
 
-fn outside() -> Outside {
-    static COUNTER: Mutex<u64> = Mutex::new(0);
-    // Never twice the same in a process, and nothing depends on it but the names of streams.
-    let random = |bytes: &mut [u8]| {
-        let mut counter = COUNTER.lock().expect("no panic holds it");
-        *counter += 1;
-        bytes.iter_mut().zip(counter.to_be_bytes().iter().cycle()).for_each(|(byte, drawn)| *byte = *drawn);
-    };
-    Outside::simulated(random, MEMORY)
-}
-
 fn stage() -> MutexGuard<'static, Stage> {
-    static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| {
-        let stage = Stage::with(SOUND);
-        stage.forget_below(FIRST_OFFER);
-        Mutex::new(stage)
-    });
+    static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| Mutex::new(Stage::set()));
     STAGE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn open() -> Party {
-    let stage = stage();
-    Party::open_from(stage.home(), &Unlock::Insecure, &outside())
-        .expect("a home that no other program touched")
-}
-
-fn begin_again(party: Party) -> Party {
-    party.begin_again(&outside()).expect("a sound store")
 }
 
 /// Derived once: 2,048 rounds of hashing are as much work as several actions.
@@ -141,19 +113,12 @@ fn charger_seed() -> &'static Seed {
     &SEED
 }
 
-/// The places of the blocks that a party has followed.
-fn followed(party: &Party) -> impl Iterator<Item = BlockRef> + '_ {
-    let blocks = std::iter::successors(Some(party.tip().height), |height: &Height| height.prev());
-    blocks.map_while(|height| party.block(height).map(|block| block.at))
-}
-
 impl Case {
     fn begin() -> Self {
         // Once: every life begins with the same coins.
         static FUNDED: LazyLock<Hearsay> = LazyLock::new(|| {
-            let party = open();
-            let ledger = Hearsay::above(Chain::regtest(), followed(&party));
-            stage().mined().iter().for_each(|tx| ledger.know(made_by(tx)));
+            let party = stage().open();
+            let ledger = stage().ledger(&party);
             let mut case = Case::of(party, ledger);
             case.fund();
             stage().keep();
@@ -162,7 +127,7 @@ impl Case {
         let ledger = FUNDED.clone();
         stage().put_back();
         let last = IDLE.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Self::of(last.map_or_else(open, begin_again), ledger)
+        Self::of(last.map_or_else(|| stage().open(), begin_again), ledger)
     }
 
     fn of(party: Party, ledger: Hearsay) -> Self {
@@ -338,10 +303,9 @@ impl Case {
 
     fn open_again(&mut self) {
         drop(self.party.take());
-        self.party = Some(open());
+        self.party = Some(stage().open());
     }
 
-    /// The same from the store that is open: to open it, and compile its statements, is as much work as half a life.
     fn begin_again(&mut self) {
         self.party = self.party.take().map(begin_again);
     }

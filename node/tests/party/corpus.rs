@@ -6,6 +6,7 @@ use keyway_node::*;
 
 use crate::corpora::{check_seeds, replay};
 use crate::peer::{live, peer};
+use crate::psbt::{is_sent, psbt};
 use crate::store_file::{SOUND, store_file};
 use crate::world::*;
 
@@ -152,4 +153,53 @@ fn the_seeds_are_the_lives_of_a_party() {
     ];
     let shown_again = |(name, life): (&'static str, Vec<u8>)| (name, [life, SHOW_AGAIN.to_vec()].concat());
     check_seeds("peer", &lives.map(shown_again));
+}
+
+#[test]
+fn every_seed_of_psbt_is_sent_or_refused_for_a_reason() {
+    replay("psbt", psbt);
+}
+
+#[test]
+fn the_seeds_are_prepared_offers_that_come_back() {
+    // Over the value carrier, where what is handed over is taken.
+    const TAKEN: u8 = 2 * 3;
+    const FEE: u8 = 40;
+    let coin = |number: u8| [number << 4];
+    let change = |to: u8| [1 | to << 4, FEE];
+    let funded = |kind: u8, number: u8| [&[kind][..], &coin(number), &change(0)].concat();
+    for kind in TAKEN..TAKEN + 3 {
+        assert!(is_sent(&funded(kind, 0)), "{kind}: a funded offer is sent");
+    }
+    let edited = |edit: &[u8]| [&funded(TAKEN, 0)[..], edit].concat();
+    let seeds = [
+        ("nothing", Vec::new()),
+        ("not-funded", vec![TAKEN]),
+        ("funded", funded(TAKEN, 0)),
+        ("funded-over-the-static-carrier", funded(TAKEN + 1, 0)),
+        ("funded-over-the-dynamic-carrier", funded(TAKEN + 2, 0)),
+        ("funded-from-taproot", funded(TAKEN, 1)),
+        ("funded-from-a-nested-coin", funded(TAKEN, 2)),
+        ("funded-from-a-script", funded(TAKEN, 3)),
+        ("funded-from-a-coin-that-anybody-can-rename", funded(TAKEN, 4)),
+        ("funded-twice", [&[TAKEN][..], &coin(0), &coin(8), &change(1)].concat()),
+        ("refused-by-the-node", funded(0, 0)),
+        ("lost-on-the-way", funded(3, 0)),
+        ("change-that-looks-locked", [&[TAKEN + 1][..], &coin(0), &change(3)].concat()),
+        ("change-to-the-peer", [&[TAKEN][..], &coin(0), &change(9)].concat()),
+        ("one-output-pays-more", edited(&[3 | 1 << 4, 1, 0])),
+        ("an-output-gone", edited(&[7])),
+        ("outputs-turned", edited(&[5 | 1 << 4])),
+        ("inputs-turned", edited(&[6 | 1 << 4])),
+        ("another-lock-time", edited(&[8 | 1 << 4, 1, 0])),
+        ("another-sequence-number", edited(&[8 | 2 << 4, 1, 0])),
+        ("a-coin-that-is-not-there", edited(&[9, 1])),
+        ("signed-for-less", edited(&[10, 0, 8, 0x80])),
+        ("asked-to-sign-for-less", edited(&[12, 1])),
+        ("with-an-annex", [&[TAKEN][..], &coin(1), &change(0), &[11, 0x50, 5]].concat()),
+        ("not-signed", edited(&[13, 1])),
+        ("a-byte-changed", edited(&[14, 0, 9, 1])),
+        ("cut", edited(&[15, 0, 3])),
+    ];
+    check_seeds("psbt", &seeds);
 }

@@ -36,6 +36,8 @@ mod operator;
 #[path = "../../../fuzz/src/peer/mod.rs"]
 mod peer;
 mod prepared;
+#[path = "../../../fuzz/src/psbt.rs"]
+mod psbt;
 mod published;
 mod recovery;
 mod restored;
