@@ -13,6 +13,7 @@ pub mod hearsay;
 pub mod ledger_bytes;
 pub mod letter;
 pub mod message_bytes;
+pub mod operator_text;
 pub mod peer;
 pub mod psbt;
 pub mod sealed_message;

@@ -1,10 +1,18 @@
-//! The fuzz targets of damaged stores and of a whole party as tests, and where their sound store and their seeds come from.
+//! The fuzz targets of damaged stores, of a whole party and of what people hand to it as tests, and where their sound store and
+//! their seeds come from.
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use keyway_chain::Chain;
 use keyway_node::*;
+use keyway_protocol::message::Carrier;
+use keyway_protocol::suite::Suite;
 
 use crate::corpora::{check_seeds, replay};
+use crate::fixtures::{MODP2048, numbers};
+use crate::operator_text::{of_the_charger, operator_text};
 use crate::peer::{live, peer};
 use crate::psbt::{is_sent, psbt};
 use crate::store_file::{SOUND, store_file};
@@ -202,4 +210,57 @@ fn the_seeds_are_prepared_offers_that_come_back() {
         ("cut", edited(&[15, 0, 3])),
     ];
     check_seeds("psbt", &seeds);
+}
+
+#[test]
+fn every_seed_of_operator_text_is_read_or_says_why_not() {
+    replay("operator_text", operator_text);
+}
+
+#[test]
+fn the_seeds_are_introductions_groups_and_configurations() {
+    let introduction = of_the_charger().to_string();
+    let (_, encoded) = introduction.split_once(':').unwrap();
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).unwrap();
+    let body = &bytes[..bytes.len() - 4];
+    let words = &body[..body.len() - 64];
+    let group = numbers(MODP2048, 2).to_string();
+    let embedded = LedgerConfig::Embedded { path: "ledger".into(), enforce_exponent: false };
+    let usual = Config::new(Chain::regtest(), embedded);
+    let mainnet = Chain::named("bitcoin").unwrap();
+    let node = LedgerConfig::Node(NodeConfig::usual(&mainnet, Path::new("/root")));
+    let full = Config {
+        introductions: Introductions {
+            accept_by: vec!["depot".parse().unwrap()],
+            roster: Some("fleet \"one\".txt".into()),
+        },
+        rotation: Rotation { after_blocks: Some(144), after_mib: Some(9), ..Rotation::default() },
+        accepts: Accepts {
+            suites: vec![Suite::X25519],
+            carriers: vec![Carrier::Dynamic, Carrier::Static],
+            groups_from: vec!["depot".parse().unwrap()],
+        },
+        give_up_after: None,
+        ..Config::new(mainnet, node)
+    };
+    let of_kind = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
+    let seeds = [
+        ("introduction-as-text", of_kind(0, introduction.as_bytes())),
+        ("introduction-as-bytes", of_kind(1, body)),
+        ("introduction-cut-short", of_kind(1, words)),
+        ("introduction-signed", of_kind(2, words)),
+        ("group", of_kind(3, group.as_bytes())),
+        (
+            "group-in-capitals",
+            of_kind(3, group.to_uppercase().replace("P =", "p=").replace("G =", "g=").as_bytes()),
+        ),
+        ("group-without-its-generator", of_kind(3, group.split("g =").next().unwrap().as_bytes())),
+        (
+            "configuration-least",
+            of_kind(4, b"chain = \"regtest\"\nledger = { kind = \"embedded\", path = \".\" }"),
+        ),
+        ("configuration-usual", of_kind(4, usual.to_toml().as_bytes())),
+        ("configuration-full", of_kind(4, full.to_toml().as_bytes())),
+    ];
+    check_seeds("operator_text", &seeds);
 }

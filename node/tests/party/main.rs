@@ -33,6 +33,8 @@ mod liveness_shown;
 mod locked;
 mod negotiation;
 mod operator;
+#[path = "../../../fuzz/src/operator_text.rs"]
+mod operator_text;
 #[path = "../../../fuzz/src/peer/mod.rs"]
 mod peer;
 mod prepared;
