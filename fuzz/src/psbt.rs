@@ -67,6 +67,8 @@ struct World {
     stage: Stage,
     party: Option<Party>,
     ledger: Hearsay,
+    /// As the ledger was before anything was handed over.
+    kept: Hearsay,
     offers: [PreparedOffer; 3],
 }
 
@@ -96,16 +98,15 @@ impl World {
         });
         foreign_coins().for_each(|coin| ledger.know([coin]));
         stage.keep();
-        Self { stage, party: Some(party), ledger, offers }
+        Self { stage, party: Some(party), kept: ledger.clone(), ledger, offers }
     }
 
     fn submit(&mut self, offer: usize, psbt: &[u8], answers: Answers) -> bool {
         let feerate = Chain::regtest().min_relay();
         self.ledger.set(answers, feerate, 100_000);
-        let handed_over = self.ledger.handed_over(0).len();
         let party = self.party.as_mut().expect("it is put back");
         let outcome = party.submit(&self.ledger, psbt);
-        let sent = self.ledger.handed_over(handed_over);
+        let sent = self.ledger.handed_over(0);
         match &outcome {
             Ok(told) => {
                 assert!(sent.len() == 1 && sent[0].compute_txid() == told.txid);
@@ -161,6 +162,7 @@ impl World {
 
     fn put_back(&mut self) {
         self.stage.put_back();
+        self.ledger = self.kept.clone();
         self.party = self.party.take().map(begin_again);
     }
 }

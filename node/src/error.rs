@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use bitcoin::consensus::encode;
 use bitcoin::{Amount, Txid};
 use keyway_carriers::value;
 use keyway_chain::{ChainId, Depth, Height};
@@ -646,6 +647,14 @@ impl NodeError {
             }
             _ => Kind::Failed,
         }
+    }
+}
+
+/// Why bytes are no transaction: the library calls their end an input that failed.
+pub fn why_undecoded(error: &encode::Error) -> String {
+    match error {
+        encode::Error::Io(_) => "it ends too early".to_owned(),
+        other => other.to_string(),
     }
 }
 

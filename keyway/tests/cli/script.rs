@@ -149,4 +149,14 @@ error: what the transaction spends is not complete
 
 "#]]
     );
+    let cut = script(&["run", "--tx", &tx[..60], "--spends", "1sat:51"]);
+    snapbox::assert_data_eq!(
+        cut.explained(2),
+        str![[r#"
+error: this is no transaction
+  it ends too early
+  give all of it, as it is sent
+
+"#]]
+    );
 }

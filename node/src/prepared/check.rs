@@ -10,6 +10,7 @@ use keyway_carriers::script::{envelope, lock};
 
 use super::Prepared;
 use super::refused::{MOST_PSBT_BYTES, PsbtRefused};
+use crate::error::why_undecoded;
 
 /// `psbt` and 0xff.
 const MAGIC: [u8; 5] = [0x70, 0x73, 0x62, 0x74, 0xff];
@@ -29,9 +30,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, PsbtRefused> {
     if !bytes.starts_with(&MAGIC) {
         return Err(PsbtRefused::Unreadable("it does not begin as one".to_owned()));
     }
-    Psbt::deserialize(bytes).map_err(|error| match says_version_two(bytes) {
-        true => PsbtRefused::VersionTwo,
-        false => PsbtRefused::Unreadable(error.to_string()),
+    Psbt::deserialize(bytes).map_err(|error| match error {
+        _ if says_version_two(bytes) => PsbtRefused::VersionTwo,
+        psbt::Error::ConsensusEncoding(error) => PsbtRefused::Unreadable(why_undecoded(&error)),
+        error => PsbtRefused::Unreadable(error.to_string()),
     })
 }
 

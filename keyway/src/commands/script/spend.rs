@@ -7,6 +7,7 @@ use bitcoin::secp256k1::{Secp256k1, XOnlyPublicKey};
 use bitcoin::taproot::{LeafVersion, TaprootBuilder};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+use keyway_node::why_undecoded;
 use keyway_script::asm::assemble;
 use keyway_script::instruction::{Instruction, Instructions, is_push_only};
 use keyway_script::number;
@@ -50,7 +51,8 @@ impl Spend {
             None => Ok(tx.to_owned()),
         };
         let bytes = Vec::from_hex(text.map_err(|_| not_one())?.trim()).map_err(|_| not_one())?;
-        let transaction = deserialize(&bytes).map_err(|error| Error::NotTransaction(error.to_string()))?;
+        let transaction =
+            deserialize(&bytes).map_err(|error| Error::NotTransaction(why_undecoded(&error)))?;
         let prevouts = args.spends.iter().map(|spent| spent.0.clone()).collect();
         Ok(Self { transaction, prevouts, input: args.input })
     }
