@@ -26,7 +26,7 @@ use crate::stage::{Stage, begin_again};
 
 const PRICE: Amount = Amount::from_sat(250_000);
 const COIN: Amount = Amount::from_sat(10_000_000);
-/// Of each offer, and one more for change.
+/// One to be lent to each offer, and one that stays.
 const COINS: usize = Carrier::ALL.len() + 1;
 /// What a wallet signs for is not looked at; what has the form of a signature is.
 const DER: [u8; 9] = [0x30, 6, 2, 1, 1, 2, 1, 1, 1];
@@ -170,18 +170,13 @@ impl World {
 /// Coins of the home from nowhere, in a block.
 fn fund(party: &Party, ledger: &Hearsay) {
     let coin = TxOut { value: COIN, script_pubkey: party.key().script() };
-    let tx = spending(OutPoint::new(Txid::all_zeros(), 0), vec![coin; COINS]);
-    ledger.tell(tx);
-    ledger.mine();
-}
-
-fn spending(previous_output: OutPoint, output: Vec<TxOut>) -> Transaction {
-    Transaction {
+    ledger.tell(Transaction {
         version: bitcoin::transaction::Version::TWO,
         lock_time: bitcoin::absolute::LockTime::ZERO,
-        input: vec![TxIn { previous_output, ..TxIn::default() }],
-        output,
-    }
+        input: vec![TxIn { previous_output: OutPoint::new(Txid::all_zeros(), 0), ..TxIn::default() }],
+        output: vec![coin; COINS],
+    });
+    ledger.mine();
 }
 
 fn template(offer: &PreparedOffer) -> Transaction {
