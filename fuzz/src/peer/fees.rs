@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use bitcoin::{Amount, FeeRate, Transaction, Weight};
+use bitcoin::{Amount, FeeRate, Transaction};
 
 use crate::hearsay::Hearsay;
 
 /// Rounding, signatures that turned out shorter, change that would have been dust, and the relay of a replacement.
 const SLACK: Amount = Amount::from_sat(1_000);
 
-/// A transaction that was handed over pays no more than the ceiling allows, together with all that it rests on, for a child pays for
-/// its parents and theirs; or no more than what it takes the place of, which nodes demand whatever the ceiling. What it rests
-/// on counts even when it is mined, for the party may not have heard of that.
+/// A transaction that was handed over pays no more, together with all that it rests on, than all these may pay, for a child pays for
+/// its parents and theirs. What it rests on counts even when it is mined, for the party may not have heard of that.
 pub fn check(ledger: &Hearsay, tx: &Arc<Transaction>, ceiling: FeeRate) {
     let mut all = ledger.handed_over(0);
     all.sort_unstable_by_key(|tx| tx.compute_txid());
     all.dedup();
-    let (package, replaced) = (with_ancestors(&all, tx), replaced(&all, tx));
-    let (Some(fee), Some(replaced)) = (fees(ledger, &package), fees(ledger, &replaced)) else { return };
-    let weight: Weight = package.iter().map(|tx| tx.weight()).sum();
-    let most = ceiling.fee_wu(weight).unwrap_or(Amount::MAX).max(replaced) + SLACK;
-    assert!(fee <= most, "{fee} for {weight} where {replaced} is replaced");
+    let package = with_ancestors(&all, tx);
+    let most: Option<Amount> = package.iter().map(|tx| most(ledger, &all, tx, ceiling)).sum();
+    let (Some(fee), Some(most)) = (fees(ledger, &package), most) else { return };
+    assert!(fee <= most + SLACK, "{fee} for {} transactions that may pay {most}", package.len());
+}
+
+/// What a transaction may pay: what the ceiling allows, or what it takes the place of, which nodes demand whatever the ceiling.
+fn most(ledger: &Hearsay, all: &[Arc<Transaction>], tx: &Transaction, ceiling: FeeRate) -> Option<Amount> {
+    let allowed = ceiling.fee_wu(tx.weight()).expect("a ceiling within reason");
+    fees(ledger, &replaced(all, tx)).map(|replaced| allowed.max(replaced))
 }
 
 fn with_ancestors<'a>(all: &'a [Arc<Transaction>], tx: &'a Transaction) -> Vec<&'a Transaction> {

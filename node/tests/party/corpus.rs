@@ -126,6 +126,8 @@ fn the_seeds_are_the_lives_of_a_party() {
     let taken =
         [&offer(1, 0, 0)[..], &[4 | 4 << 4], &SYNC, &offer(0, 0, 0), &[10, 255], &give_up, &MINE, &SYNC]
             .concat();
+    // The home has no other coin then than what came back, which was paid for the offer that it replaced.
+    let split = [&[4 | 3 << 4, 11, 252][..], &[6, 187], &give_up, &MINE, &SYNC].concat();
     let many = [&offer(0, 0, 0)[..]; 9].concat();
     for [carrier, form] in [[0, 0], [0, 1], [1, 0]] {
         assert_eq!(live(&agreed(carrier, form)), 1, "over {carrier}, {form}: the letter opens once");
@@ -154,6 +156,7 @@ fn the_seeds_are_the_lives_of_a_party() {
         ("given-up", [&offer(1, 0, 0)[..], &[9 | 4 << 4], &MINE, &SYNC].concat()),
         ("given-up-and-mined-all-the-same", mined_twice),
         ("given-up-and-its-coin-taken", taken),
+        ("given-up-and-its-return-split", split),
         ("given-up-when-it-paid-much", [&[11, 90][..], &offer(1, 0, 0), &[9 | 4 << 4], &SYNC].concat()),
         ("paid-more", [&[11, 40][..], &offer(0, 0, 0), &[11, 90], &[9], &MINE, &SYNC].concat()),
         ("paid-more-by-a-child", paid_by_a_child),
