@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use keyway_chain::Chain;
-use keyway_node::{CONFIG_FILE, Config, LedgerConfig, NodeError, Party, STORE_FILE, Unlock};
+use keyway_node::{CONFIG_FILE, Config, LedgerConfig, NodeError, Party, STORE_FILE, StoreError, Unlock};
 use tempfile::TempDir;
 
 /// The store of a home with a peer, an agreed negotiation and a message that was opened; written by `node`'s tests.
@@ -59,16 +59,9 @@ fn open(file: &[u8]) {
 
 /// Whether an error says that the store is at fault.
 fn is_precise(error: &NodeError) -> bool {
-    use NodeError as E;
-    matches!(
-        error,
-        E::StoreDamaged { .. }
-            | E::StoreOlder { .. }
-            | E::StoreNewer { .. }
-            | E::OtherChain { .. }
-            | E::Store { .. }
-            | E::StoreReadOnly(_)
-    )
+    use StoreError as E;
+    let NodeError::Store(error) = error else { return matches!(error, NodeError::OtherChain { .. }) };
+    matches!(error, E::Damaged { .. } | E::Older { .. } | E::Newer { .. } | E::Failed { .. } | E::ReadOnly(_))
 }
 
 fn home() -> &'static Path {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use keyway_ledger::LedgerError;
-use keyway_node::NodeError;
+use keyway_node::{GroupError, NodeError, PeerError, RestoreError, SessionError};
 use serde_json::json;
 use thiserror::Error;
 
@@ -430,6 +430,30 @@ impl Error {
             .split_last()
             .map_or((None, None), |(todo, why)| (Some(*todo), (!why.is_empty()).then(|| why.join("; "))));
         json!({ "error": { "kind": Kind::Usage.name(), "what": what, "why": why, "do": todo } }).to_string()
+    }
+}
+
+impl From<PeerError> for Error {
+    fn from(error: PeerError) -> Self {
+        Self::Node(error.into())
+    }
+}
+
+impl From<GroupError> for Error {
+    fn from(error: GroupError) -> Self {
+        Self::Node(error.into())
+    }
+}
+
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Self {
+        Self::Node(error.into())
+    }
+}
+
+impl From<RestoreError> for Error {
+    fn from(error: RestoreError) -> Self {
+        Self::Node(error.into())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use keyway_node::{NodeError, Party, Unlock};
+use keyway_node::{NodeError, Party, StoreError, Unlock};
 use zeroize::Zeroizing;
 
 use crate::cli::{Global, Init};
@@ -27,7 +27,7 @@ pub fn party(global: &Global, ui: &Ui) -> Result<Party, Error> {
     }
     // Without a secret to try, see whether the home needs one: that is checked before anything is stretched.
     match Party::open(&home, &Unlock::Insecure) {
-        Err(NodeError::OtherUnlock { wanted, .. }) => {
+        Err(NodeError::Store(StoreError::OtherUnlock { wanted, .. })) => {
             if wanted == Unlock::KeyFile(Zeroizing::default()).name() {
                 return Err(Error::KeyFileNeeded);
             }

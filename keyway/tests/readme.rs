@@ -122,20 +122,34 @@ fn the_document_of_costs_says_what_the_command_says() {
     }
 }
 
+/// What a coin adds to an answer over any carrier.
+#[test]
+fn the_document_of_costs_says_what_a_liveness_coin_takes() {
+    let document =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COSTS.md")).unwrap();
+    for (carrier, suite) in [("value", "x25519"), ("static", "x25519"), ("dynamic", "x25519-mlkem768")] {
+        let [without, with] = [&[][..], &["--liveness"]].map(|more| cost_with(carrier, suite, more));
+        let more = |of: &dyn Fn(&serde_json::Value) -> u64| of(&with) - of(&without);
+        let vbytes = more(&|told| told["answer"]["vbytes"].as_u64().unwrap());
+        let put = more(&|told| told["set_aside_sat"].as_u64().unwrap());
+        let netted = without["netted_sat"].as_u64().unwrap() - with["netted_sat"].as_u64().unwrap();
+        assert_eq!(netted, put + vbytes, "{carrier}: at one satoshi a virtual byte");
+        let put = format!("{} {:03} sat", put / 1_000, put % 1_000);
+        let said = format!("adds {vbytes} vB to the first answer and takes {put} on Bitcoin");
+        assert!(document.replace('\n', " ").contains(&said), "{carrier}: {said}");
+    }
+}
+
 fn cost(carrier: &str, suite: &str) -> serde_json::Value {
+    cost_with(carrier, suite, &[])
+}
+
+fn cost_with(carrier: &str, suite: &str, more: &[&str]) -> serde_json::Value {
+    let terms = ["--chain", "bitcoin", "--pay", "250000sat", "--carrier", carrier, "--suite", suite];
     let output = Command::new(env!("CARGO_BIN_EXE_keyway"))
-        .args([
-            "--json",
-            "cost",
-            "--chain",
-            "bitcoin",
-            "--pay",
-            "250000sat",
-            "--carrier",
-            carrier,
-            "--suite",
-            suite,
-        ])
+        .args(["--json", "cost"])
+        .args(terms)
+        .args(more)
         .output()
         .unwrap();
     serde_json::from_slice(&output.stdout).unwrap()

@@ -12,7 +12,9 @@ use bitcoin::{
 };
 use keyway_chain::{Chain, Depth, Height};
 use keyway_ledger::Ledger;
-use keyway_node::{Config, LedgerConfig, NewParty, NodeError, Party, Policy, STORE_FILE, Unlock, birthday};
+use keyway_node::{
+    Config, LedgerConfig, NewParty, NodeError, Party, Policy, RestoreError, STORE_FILE, Unlock, birthday,
+};
 use keyway_protocol::card::{BadName, Card};
 use keyway_protocol::identity::{PartyKey, Seed};
 
@@ -45,7 +47,7 @@ pub fn nobody() -> ScriptBuf {
 /// What everybody's keys are made from.
 fn words(person: usize) -> Result<Mnemonic, NodeError> {
     let byte = u8::try_from(person).unwrap_or_default();
-    Mnemonic::from_entropy(&[byte + 1; 16]).map_err(NodeError::Mnemonic)
+    Ok(Mnemonic::from_entropy(&[byte + 1; 16]).map_err(RestoreError::Mnemonic)?)
 }
 
 /// A person whose keys the laboratory has, to sign what only they can.

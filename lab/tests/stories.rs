@@ -13,7 +13,7 @@ use keyway_lab::people::nobody;
 use keyway_lab::room::{Room, Which};
 use keyway_lab::sim::Sim;
 use keyway_ledger::Ledger;
-use keyway_node::{NodeError, OfferRequest, Party, STORE_FILE};
+use keyway_node::{NodeError, OfferRequest, Party, STORE_FILE, StoreError};
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::suite::Suite;
 
@@ -96,7 +96,7 @@ fn on_a_full_disk_nothing_is_sent_and_with_space_the_same_offer_goes_out() {
     let room = Room::new().unwrap();
     let mut car = Car::new(&room);
     car.fuse.set(Plan { full: true, ..Plan::default() });
-    assert!(matches!(car.offer(), Err(NodeError::DiskFull(_))));
+    assert!(matches!(car.offer(), Err(NodeError::Store(StoreError::DiskFull(_)))));
     assert!(car.sim.unmined_all().is_empty());
     car.fuse.set(Plan::default());
     car.offer().unwrap();

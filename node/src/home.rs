@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::NodeError;
+use crate::error::{NodeError, StoreError};
 
 /// The store's file in a home.
 pub const STORE_FILE: &str = "store.sqlite";
@@ -101,7 +101,7 @@ impl Home {
 pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> NodeError {
     match source.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            NodeError::DiskFull(path.to_owned())
+            NodeError::Store(StoreError::DiskFull(path.to_owned()))
         }
         _ => NodeError::Io { action, path: path.to_owned(), source },
     }

@@ -30,7 +30,10 @@ pub use carried::Carriage;
 pub use config::{
     Accepts, Access, Config, Introductions, LedgerConfig, NodeConfig, Policy, Rotation, usual_cookie,
 };
-pub use error::{Kind, NodeError, why_undecoded};
+pub use error::{
+    CancelError, FundsError, GroupError, Kind, NodeError, OfferError, PeerError, RestoreError, SessionError,
+    StoreError, StudyError, why_undecoded,
+};
 pub use history::Block;
 pub use home::{CONFIG_FILE, STORE_FILE};
 pub use outside::Outside;

@@ -7,7 +7,7 @@ use keyway_protocol::card::{Card, Name, Permanent};
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::introduction::Introduction;
 
-use crate::error::NodeError;
+use crate::error::{NodeError, PeerError};
 use crate::store::Store;
 
 /// How a party stands to the owner of a card that it knows (PROTOCOL.md 4.3).
@@ -98,10 +98,10 @@ impl Peers {
         let found: Vec<&Card> = self.cards.iter().filter(begins).collect();
         match found[..] {
             [card] => Ok(card),
-            [] => Err(NodeError::UnknownPeer {
-                name: prefix.to_owned(),
-                known: list(self.cards.iter().map(name)),
-            }),
+            [] => {
+                Err(PeerError::Unknown { name: prefix.to_owned(), known: list(self.cards.iter().map(name)) }
+                    .into())
+            }
             _ => Err(NodeError::Ambiguous {
                 prefix: prefix.to_owned(),
                 candidates: list(found.into_iter().map(name)),

@@ -11,7 +11,7 @@ use keyway_chain::{BlockRef, Height};
 use keyway_ledger::Ledger;
 use keyway_protocol::negotiation::NegotiationId;
 
-use crate::error::NodeError;
+use crate::error::{CancelError, NodeError};
 use crate::party::{Cancelled, Party, Raised, Synced};
 
 /// The chain is followed at least this often, though no block was announced: unmined offers and answers come
@@ -168,7 +168,7 @@ impl<'a> Service<'a> {
             match self.party.cancel(self.ledger, id) {
                 Ok(cancelled) => tell(&self.party, Notice::GaveUp(id, &cancelled)),
                 // Something rests on it, or its coins hold too little: a later round tries again.
-                Err(NodeError::RestsOnOffer { .. } | NodeError::CannotCancel(_)) => {}
+                Err(NodeError::Cancel(CancelError::RestedOn { .. } | CancelError::Unpayable(_))) => {}
                 Err(error) => return Err(error),
             }
         }

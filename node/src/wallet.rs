@@ -23,7 +23,7 @@ use keyway_chain::Chain;
 use keyway_protocol::identity::{IdentitySecret, PartyKey};
 use keyway_protocol::ratchet::BestChain;
 
-use crate::error::NodeError;
+use crate::error::{FundsError, NodeError};
 use crate::history::{History, Mined};
 use crate::planted::{self, Bug};
 use crate::store::Sent;
@@ -217,7 +217,7 @@ impl Wallet {
     /// A payment whose input 0 spends `first`; an envelope comes next.
     ///
     /// # Errors
-    /// [`NodeError::Funds`] says how much is missing.
+    /// [`FundsError::TooLittle`] says how much is missing.
     pub fn pay(&mut self, first: OutPoint, order: &Order<'_>) -> Result<Draft, NodeError> {
         self.build(&[first], order, |_| ())
     }
@@ -226,7 +226,7 @@ impl Wallet {
     /// join if the fee needs them.
     ///
     /// # Errors
-    /// [`NodeError::Funds`] says how much is missing.
+    /// [`FundsError::TooLittle`] says how much is missing.
     pub fn collect(&mut self, run: &[OutPoint], order: &Order<'_>) -> Result<Draft, NodeError> {
         let own_script = self.key.script();
         let alone = self.build(run, order, |builder| {
@@ -242,12 +242,12 @@ impl Wallet {
     /// A payment to an envelope from whatever coin is there, confirmed ones first, but `spared`.
     ///
     /// # Errors
-    /// [`NodeError::Funds`], [`NodeError::NoCoinForEnvelope`] if there is no other coin.
+    /// [`FundsError::TooLittle`], [`FundsError::NoCoinForEnvelope`] if there is no other coin.
     pub fn pay_without(&mut self, spared: OutPoint, order: &Order<'_>) -> Result<Draft, NodeError> {
         let (coins, was_kept) = (self.coins(), !self.kept.lent.insert(spared));
         let others = || coins.iter().filter(|coin| coin.outpoint != spared);
         let first = others().find(|coin| coin.confirmed).or_else(|| others().next());
-        let none = || NodeError::NoCoinForEnvelope { address: order.address.to_owned() };
+        let none = || NodeError::Funds(FundsError::NoCoinForEnvelope { address: order.address.to_owned() });
         let first = first.map(|coin| coin.outpoint).ok_or_else(none);
         let draft = first.and_then(|first| self.pay(first, order));
         if !was_kept {
@@ -554,9 +554,11 @@ fn block_id(block: keyway_chain::BlockRef) -> BlockId {
 
 fn funds(error: CreateTxError, available: Amount, address: &str) -> NodeError {
     match error {
-        CreateTxError::CoinSelection(short) => {
-            NodeError::Funds { needed: short.needed, available, address: address.to_owned() }
-        }
+        CreateTxError::CoinSelection(short) => NodeError::Funds(FundsError::TooLittle {
+            needed: short.needed,
+            available,
+            address: address.to_owned(),
+        }),
         other => wallet_error(other),
     }
 }

@@ -177,7 +177,7 @@ fn agreement(suite: Suite, numbers: Option<&Numbers>, runs: usize, stream: &mut 
     }
     let group = numbers.map(Numbers::lengths);
     let (form, force) = (AnswerForm::Sequences, false);
-    let terms = Terms { price: PRICE, suite, carrier: Carrier::Static, form, force, group };
+    let terms = Terms { price: PRICE, suite, carrier: Carrier::Static, form, force, group, coin: false };
     let quote = Quote::new(&Chain::regtest(), FeeRate::from_sat_per_vb_u32(1), &terms, usize::MAX)?;
     let [offer, answer, key] = times.map(least);
     let modulus = match (numbers, suite.locks_by_exponent()) {

@@ -354,14 +354,6 @@ fn is_signed_by(tx: &Transaction, script: &ScriptBuf) -> bool {
 fn check(error: &NodeError) {
     use NodeError as E;
     assert!(!error.to_string().is_empty());
-    let at_fault = matches!(
-        error,
-        E::StoreDamaged { .. }
-            | E::StoreReadOnly(_)
-            | E::Store { .. }
-            | E::Doubtful(_)
-            | E::Io { .. }
-            | E::Wallet(_)
-    );
+    let at_fault = matches!(error, E::Store(_) | E::Io { .. } | E::Wallet(_));
     assert!(!at_fault, "{error}");
 }

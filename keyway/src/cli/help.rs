@@ -196,12 +196,14 @@ pub const COST: &str = "\
 Needs no home. A carrier that is too small for the suite, or a price that is too low, is refused as `keyway offer`
 would refuse it.
 
+With --liveness the answer has a coin beside, by which either side can revoke the key (`keyway revoke`).
+
 Example:
   keyway cost --carrier static --suite x25519-mlkem768 --pay 250000sat
 
 JSON: chain, carrier, suite, price_sat, feerate_sat_per_vb, offer and answer (vbytes, fee_sat), paid_back_sat,
-netted_sat, refund (vbytes, fee_sat), padding_bytes, envelopes (offer, offer_commit, answer, answer_commit, fund_sat,
-netted_sat), coins, bits, data_bytes, in_envelope, locked_sat, timeout_height, locked_by.";
+set_aside_sat, netted_sat, refund (vbytes, fee_sat), padding_bytes, envelopes (offer, offer_commit, answer,
+answer_commit, fund_sat, netted_sat), coins, bits, data_bytes, in_envelope, locked_sat, timeout_height, locked_by.";
 
 pub const SYNC: &str = "\
 Answers the offers of peers as the configuration's [policy] says, sends again what is not mined yet, and

@@ -280,6 +280,9 @@ pub struct Cost {
     /// Satoshis for each virtual byte
     #[arg(long, value_name = "SAT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub feerate: u32,
+    /// The answer puts a liveness coin aside, as with policy.liveness of the responder
+    #[arg(long)]
+    pub liveness: bool,
     /// The chain
     #[arg(long, value_name = "CHAIN", default_value = "regtest", value_parser = Chain::named)]
     pub chain: Chain,

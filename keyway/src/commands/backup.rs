@@ -1,6 +1,6 @@
 //! `backup`.
 
-use keyway_node::{Backup, NodeError};
+use keyway_node::{Backup, RestoreError};
 use serde::Serialize;
 
 use crate::amount::{counted, grouped};
@@ -21,7 +21,7 @@ pub fn run(context: &mut Context<'_>, args: &BackupArgs, ui: &Ui) -> Result<(), 
 /// # Errors
 /// [`Error::Write`]; it is no backup.
 pub fn deliver(text: &str, args: &BackupArgs, ui: &Ui) -> Result<(), Error> {
-    write(&text.parse::<Backup>().map_err(NodeError::from)?, args, ui)
+    write(&text.parse::<Backup>().map_err(RestoreError::Backup)?, args, ui)
 }
 
 /// Whether it goes to standard output.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use keyway_node::{Imported, NodeError, Party, Refused, Roster, Standing};
+use keyway_node::{Imported, Party, PeerError, Refused, Roster, Standing};
 use keyway_protocol::card::{Card, CardError, Permanent};
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub fn card(context: &mut Context<'_>, args: &CardArgs, ui: &Ui) -> Result<(), E
 
 /// `keyway peer add`
 pub fn add(context: &mut Context<'_>, args: &PeerAdd, ui: &Ui) -> Result<(), Error> {
-    let card: Card = text(context, &args.card)?.parse().map_err(NodeError::from)?;
+    let card: Card = text(context, &args.card)?.parse().map_err(PeerError::Card)?;
     let party = context.party()?;
     let json = CardJson::from(&card);
     party.add_peer(card)?;
@@ -58,7 +58,7 @@ fn text(context: &Context<'_>, argument: &str) -> Result<String, Error> {
     let path = if context.is_served() { named(argument) } else { file_of(argument)? };
     let Some(path) = path else { return Ok(argument.to_owned()) };
     let text = String::from_utf8(context.read(path, files::CARD)?.to_vec());
-    text.map_err(|_| NodeError::from(CardError::Prefix).into())
+    text.map_err(|_| PeerError::Card(CardError::Prefix).into())
 }
 
 /// The file that a card's argument names, unless it is the card itself.
@@ -176,7 +176,7 @@ fn introduced(context: &mut Context<'_>, whom: &str) -> Result<Permanent, Error>
             Err(_) => {}
         }
     }
-    let card: Card = text(context, whom)?.parse().map_err(NodeError::from)?;
+    let card: Card = text(context, whom)?.parse().map_err(PeerError::Card)?;
     Ok(card.permanent().clone())
 }
 

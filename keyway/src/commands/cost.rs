@@ -24,6 +24,7 @@ struct CostJson {
     offer: CostsJson,
     answer: CostsJson,
     paid_back_sat: u64,
+    set_aside_sat: u64,
     netted_sat: u64,
     refund: Option<CostsJson>,
     padding_bytes: usize,
@@ -41,6 +42,7 @@ pub fn run(args: &Cost, ui: &Ui) -> Result<(), Error> {
         form: args.terms.answer_in.into(),
         force: args.terms.force,
         group: None,
+        coin: args.liveness,
     };
     let feerate = FeeRate::from_sat_per_vb_u32(args.feerate);
     let quote = Quote::new(&args.chain, feerate, &terms, usize::MAX)?;
@@ -54,6 +56,7 @@ pub fn run(args: &Cost, ui: &Ui) -> Result<(), Error> {
         offer: quote.offer.into(),
         answer: quote.answer.into(),
         paid_back_sat: quote.paid_back.to_sat(),
+        set_aside_sat: quote.set_aside.to_sat(),
         netted_sat: quote.netted.to_sat(),
         refund: quote.refund.map(CostsJson::from),
         padding_bytes: quote.padding,
@@ -81,6 +84,10 @@ fn text(terms: &Terms, quote: &Quote, old: Option<&Quote>, width: usize) -> Stri
         lines.push(("padding", format!("{bytes}\u{a0}bytes: {why}")));
     }
     lines.extend(both(terms, quote));
+    if terms.coin {
+        let coin = sat(quote.set_aside);
+        lines.push(("coin", format!("{coin} put aside by the answer: spending it revokes the key")));
+    }
     if let Some(refund) = quote.refund {
         lines.push(("refund", format!("{} · only if nobody answers in time", costs(refund))));
     }

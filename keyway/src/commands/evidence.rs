@@ -9,7 +9,7 @@ use bitcoin::hex::FromHex;
 use keyway_chain::{Depth, Height};
 use keyway_evidence::{Evidence, Found, MOST_BYTES, Statement, Trust};
 use keyway_ledger::Ledger;
-use keyway_node::{CONFIG_FILE, Config, EvidenceRequest, NodeError, Party, STORE_FILE};
+use keyway_node::{CONFIG_FILE, Config, EvidenceRequest, NodeError, Party, STORE_FILE, SessionError};
 use keyway_protocol::negotiation::Role;
 
 use super::keys::id_of;
@@ -54,7 +54,7 @@ pub fn export(context: &mut Context<'_>, args: &EvidenceExport, ui: &Ui) -> Resu
 fn request(party: &Party, args: &EvidenceExport, join: Option<Evidence>) -> Result<EvidenceRequest, Error> {
     let id = id_of(party, &args.negotiation)?;
     let role = party.negotiations()?.into_iter().find(|view| view.id == id).map(|view| view.role);
-    let role = role.ok_or(NodeError::NotForUs(id))?;
+    let role = role.ok_or(SessionError::NotForUs(id))?;
     let session = |what: &Disclose| match *what {
         Disclose::Session { height, sent } => Some((height, if sent { role } else { role.other() })),
         _ => None,

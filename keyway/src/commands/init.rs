@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use bip39::Mnemonic;
 use keyway_chain::Chain;
 use keyway_ledger::{Ledger, Rpc};
-use keyway_node::{Access, Backup, Config, LedgerConfig, NewParty, NodeConfig, NodeError, Party, STORE_FILE};
+use keyway_node::{
+    Access, Backup, Config, LedgerConfig, NewParty, NodeConfig, NodeError, Party, RestoreError, STORE_FILE,
+};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -52,7 +54,7 @@ pub fn run(global: &Global, args: &Init, ui: &Ui) -> Result<(), Error> {
     let name = args.name.clone().or(backup.as_ref().map(|it| it.card().permanent().name.clone()));
     let name = name.ok_or(Error::NoName)?;
     if let Way::From(words) = &way {
-        let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(NodeError::Mnemonic)?;
+        let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(RestoreError::Mnemonic)?;
         let birthday = restore::birthday(args, backup.as_ref(), ledger.as_ref())?;
         let new = NewParty { name, config, mnemonic, birthday, unlock };
         let party = restored(&home, new, backup.as_ref(), ledger.as_ref(), ui)?;

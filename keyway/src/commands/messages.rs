@@ -1,7 +1,7 @@
 //! `seal` and `open`.
 
 use bitcoin::hex::DisplayHex;
-use keyway_node::{NodeError, Opened};
+use keyway_node::{NodeError, Opened, SessionError as E};
 use keyway_protocol::ratchet::NoSession;
 use keyway_protocol::sealing::{Sealed, SealedError};
 use serde::Serialize;
@@ -86,11 +86,11 @@ pub fn open(context: &mut Context<'_>, args: &Open, ui: &Ui) -> Result<(), Error
 fn open_or_follow(context: &mut Context<'_>, sealed: &Sealed, args: &Open, ui: &Ui) -> Result<Opened, Error> {
     let aad = args.aad.as_bytes();
     match context.party()?.open_sealed(sealed, aad, args.again) {
-        Err(
-            NodeError::NoSession(NoSession::Unknown { .. } | NoSession::OtherBranch(_))
-            | NodeError::NotForUs(_)
-            | NodeError::KeyUnusable { .. },
-        ) => {
+        Err(NodeError::Session(
+            E::NoSession(NoSession::Unknown { .. } | NoSession::OtherBranch(_))
+            | E::NotForUs(_)
+            | E::KeyUnusable { .. },
+        )) => {
             let (party, ledger) = context.party_and_ledger()?;
             progress::sync(ui, party, ledger)?;
             Ok(party.open_sealed(sealed, aad, args.again)?)
@@ -105,5 +105,5 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Sealed, Error> {
         Some(&COSE_TAG_16) => Sealed::from_bytes(bytes),
         _ => std::str::from_utf8(bytes).map_err(|_| SealedError::Prefix).and_then(str::parse),
     };
-    Ok(sealed.map_err(NodeError::from)?)
+    Ok(sealed.map_err(E::Sealed)?)
 }

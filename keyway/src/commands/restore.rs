@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keyway_chain::{BlockRef, Height};
 use keyway_ledger::{Ledger, LedgerError, Watch};
-use keyway_node::{Backup, Block, CONFIG_FILE, Config, NodeError, Party, Unread};
+use keyway_node::{Backup, Block, CONFIG_FILE, Config, Party, RestoreError, Unread};
 use serde::Serialize;
 
 use crate::amount::counted;
@@ -33,13 +33,13 @@ pub fn backup(args: &Init) -> Result<Option<Backup>, Error> {
     let Some(path) = &args.backup else { return Ok(None) };
     let bytes = files::read(path, files::BACKUP)?;
     let text = String::from_utf8_lossy(&bytes);
-    Ok(Some(text.parse::<Backup>().map_err(NodeError::from)?))
+    Ok(Some(text.parse::<Backup>().map_err(RestoreError::Backup)?))
 }
 
 /// The configuration of the lost home, over the ledger that is named now, if one is.
 ///
 /// # Errors
-/// [`NodeError::Config`].
+/// [`NodeError::Config`](keyway_node::NodeError::Config).
 pub fn config(backup: &Backup, home: &Path, named: Option<Config>) -> Result<Config, Error> {
     let lost = Config::parse(backup.config(), &home.join(CONFIG_FILE))?;
     Ok(match named {

@@ -6,7 +6,7 @@ use keyway_carriers::script::liveness::lineage::{Coin, What};
 use keyway_chain::Height;
 use keyway_evidence::trace::{CoinStep, Ending, Traced};
 use keyway_ledger::Ledger;
-use keyway_node::{NodeError, OwnView, Party, Scan, TraceView};
+use keyway_node::{OwnView, Party, PeerError, Scan, TraceView};
 use keyway_protocol::card::Card;
 use keyway_protocol::identity::PartyKey;
 use keyway_protocol::negotiation::NegotiationId;
@@ -115,7 +115,7 @@ impl Names {
             Err(unknown) => unknown,
         };
         let card: Card = match cards::text_of(context, text) {
-            Ok(card) => card.parse().map_err(NodeError::from)?,
+            Ok(card) => card.parse().map_err(PeerError::Card)?,
             Err(_) => return Err(unknown.into()),
         };
         let permanent = card.permanent();
@@ -123,7 +123,7 @@ impl Names {
         if permanent.chain != home {
             let refused =
                 keyway_protocol::card::CardRefused::ForeignChain { expected: home, found: permanent.chain };
-            return Err(NodeError::from(refused).into());
+            return Err(PeerError::CardRefused(refused).into());
         }
         self.0.insert(permanent.key, permanent.name.to_string());
         Ok(permanent.key)

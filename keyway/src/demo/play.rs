@@ -6,9 +6,10 @@ use bitcoin::Amount;
 use keyway_chain::{BlockRef, Chain, Height};
 use keyway_ledger::{Embedded, Ledger};
 use keyway_node::{
-    Block, Config, LedgerConfig, NegotiationView, NewParty, NodeError, OfferRequest, OfferSent, Party, Unlock,
+    Block, Config, LedgerConfig, NegotiationView, NewParty, NodeError, OfferRequest, OfferSent, Party,
+    PeerError, SessionError, Unlock,
 };
-use keyway_protocol::card::{BadName, Card, CardError};
+use keyway_protocol::card::{BadName, Card};
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::sealing::Sealed;
 
@@ -291,7 +292,7 @@ impl<'a> Stage<'a> {
 
     fn in_envelopes(&self, view: &NegotiationView) -> Result<Option<EnvelopesJson>, Error> {
         let NegotiationView { price, suite, carrier, form, .. } = *view;
-        let terms = keyway_node::Terms { price, suite, carrier, form, force: true, group: None };
+        let terms = keyway_node::Terms { price, suite, carrier, form, force: true, group: None, coin: false };
         let feerate = self.ledger.feerate().map_err(NodeError::from)?;
         let quote = cost::in_envelopes(self.ledger.chain(), feerate, &terms);
         Ok(quote.as_ref().map(EnvelopesJson::from))
@@ -312,11 +313,11 @@ fn party(dir: &Path, name: &str, birthday: Block) -> Result<Party, Error> {
 }
 
 fn reread(card: &Card) -> Result<Card, Error> {
-    card.to_string().parse().map_err(|error: CardError| NodeError::from(error).into())
+    Ok(card.to_string().parse().map_err(PeerError::Card)?)
 }
 
 fn parse(text: &str) -> Result<Sealed, Error> {
-    Ok(text.parse::<Sealed>().map_err(NodeError::from)?)
+    Ok(text.parse::<Sealed>().map_err(SessionError::Sealed)?)
 }
 
 fn view(party: &Party, id: &NegotiationId) -> Result<NegotiationView, Error> {

@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 use keyway_ledger::Ledger;
-use keyway_node::{Life, NegotiationView, NodeError, OfferRequest};
+use keyway_node::{Life, NegotiationView, NodeError, OfferRequest, SessionError};
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::state::State;
@@ -150,13 +150,14 @@ impl World<'_> {
                 let again = self.attempt(index, "open again", Trouble::NONE, |party, _| {
                     party.open_sealed(sealed, b"", false)
                 })?;
-                let replayed = matches!(again, Outcome::Answered(Err(NodeError::Replayed)));
+                let replayed =
+                    matches!(again, Outcome::Answered(Err(NodeError::Session(SessionError::Replayed))));
                 Law::NothingTwice.holds(replayed, || "a message was opened twice".to_owned())?;
                 Ok(true)
             }
-            Outcome::Answered(Err(error @ (NodeError::Open(_) | NodeError::ConfirmationTag(_)))) => {
-                Err(Law::OneKey.broken(format!("an honest message does not open: {error}")))
-            }
+            Outcome::Answered(Err(
+                error @ NodeError::Session(SessionError::Open(_) | SessionError::ConfirmationTag(_)),
+            )) => Err(Law::OneKey.broken(format!("an honest message does not open: {error}"))),
             Outcome::Answered(Err(_)) | Outcome::Died => Ok(false),
         }
     }

@@ -225,14 +225,12 @@ impl<'r> World<'r> {
 
     /// What an error may be when something failed that has to do with neither disk nor network.
     fn expect_sound(&self, who: &str, error: &keyway_node::NodeError) -> Result<(), Violation> {
-        use keyway_node::NodeError as E;
+        use keyway_node::{NodeError as E, SessionError, StoreError};
         let unsound = matches!(
             error,
             E::Wallet(_)
-                | E::StoreDamaged { .. }
-                | E::StoreReadOnly(_)
-                | E::StoreNewer { .. }
-                | E::NotForUs(_)
+                | E::Store(StoreError::Damaged { .. } | StoreError::ReadOnly(_) | StoreError::Newer { .. })
+                | E::Session(SessionError::NotForUs(_))
                 | E::Refusal(_)
         );
         Law::Sound.holds(!unsound, || format!("{who}: {error}"))

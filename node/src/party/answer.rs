@@ -18,7 +18,7 @@ use super::lockup::Beside;
 use super::offer::{check_enforced, impossible};
 use super::{Event, Party, take_secret};
 use crate::carried::Carried;
-use crate::error::NodeError;
+use crate::error::{FundsError, NodeError, OfferError, SessionError, StoreError};
 use crate::reading::{OfferRead, Reader, Reading};
 use crate::store::{Envelope, Purpose, Record, Sent};
 use crate::wallet::{self, MOST_UNCONFIRMED, Order, Wallet};
@@ -100,7 +100,10 @@ impl Party {
             let coin = self.coin_of_answer(&record, readings);
             match self.answer(ledger, &record, &offer, (feerate, coin)) {
                 Ok(sent) => events.push(Event::AnswerSent { id: record.id, txid: sent.txid }),
-                Err(error @ (NodeError::Ledger(_) | NodeError::DiskFull(_) | NodeError::Store { .. })) => {
+                Err(
+                    error @ (NodeError::Ledger(_)
+                    | NodeError::Store(StoreError::DiskFull(_) | StoreError::Failed { .. })),
+                ) => {
                     return Err(error);
                 }
                 Err(error) => events.push(Event::NotAnswered { id: record.id, why: error.to_string() }),
@@ -140,9 +143,10 @@ impl Party {
         let stored = self.store_answer(record, offer, way, (feerate, coin.as_ref()));
         let (record, mut sent) = match stored {
             // What was paid is too little for a coin beside: the answer matters more.
-            Err(NodeError::Funds { .. } | NodeError::TooLittle { .. }) if coin.is_some() => {
-                self.store_answer(record, offer, way, (feerate, None))?
-            }
+            Err(
+                NodeError::Funds(FundsError::TooLittle { .. })
+                | NodeError::Offer(OfferError::TooLittle { .. }),
+            ) if coin.is_some() => self.store_answer(record, offer, way, (feerate, None))?,
             stored => stored?,
         };
         self.records.insert(record.id, record);
@@ -183,8 +187,8 @@ impl Party {
         way: Way,
         (feerate, coin): (FeeRate, Option<&TxOut>),
     ) -> Result<(Record, Vec<Sent>), NodeError> {
-        let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?.clone();
-        let message = offer.message.as_ref().ok_or(NodeError::NotForUs(record.id))?;
+        let peer = self.peer_by_key(record.peer).ok_or(SessionError::NotForUs(record.id))?.clone();
+        let message = offer.message.as_ref().ok_or(SessionError::NotForUs(record.id))?;
         let locked = self.locked_payment(record, &peer, offer)?;
         let known_secret = self.negotiation_secret(&record.id)?.zip(record.secret_index);
         let kept = if way == Way::Envelope { self.kept_envelopes(&record.id)? } else { Vec::new() };

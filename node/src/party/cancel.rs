@@ -16,7 +16,7 @@ use keyway_protocol::state::OfferPlace;
 use super::Party;
 use super::fees::feerate_of;
 use super::lockup::unsigned;
-use crate::error::NodeError;
+use crate::error::{CancelError, NodeError};
 use crate::store::{Purpose, Record, Sent, Store};
 use crate::wallet::Draft;
 
@@ -47,8 +47,8 @@ impl Party {
     /// Gives up an offer of this party that is not mined. Once more does no harm: the return is sent again.
     ///
     /// # Errors
-    /// [`NodeError::OfferMined`], [`NodeError::OfferOver`], [`NodeError::NotOwnOffer`] say why there is nothing to give
-    /// up, [`NodeError::RestsOnOffer`] what would fall with it. If the ledger cannot be reached, the return is kept, and
+    /// [`CancelError::Mined`], [`CancelError::Over`], [`CancelError::NotOwn`] say why there is nothing to give
+    /// up, [`CancelError::RestedOn`] what would fall with it. If the ledger cannot be reached, the return is kept, and
     /// sent by the next [`Party::sync`].
     pub fn cancel(&mut self, ledger: &dyn Ledger, id: NegotiationId) -> Result<Cancelled, NodeError> {
         self.in_step(|party| party.make_cancel(ledger, id))
@@ -60,12 +60,14 @@ impl Party {
             return self.give_up_prepared(id).map(|()| Cancelled::Unsigned);
         }
         let record = self.records.get(&id).filter(|record| record.role == Role::Initiator).cloned();
-        let record = record.ok_or(NodeError::NotOwnOffer(id))?;
+        let record = record.ok_or(CancelError::NotOwn(id))?;
         let place = self.reading(&record)?.map(|reading| reading.facts.offer);
         match place {
             Some(OfferPlace::Unmined) => {}
-            Some(OfferPlace::Mined(_)) => return Err(NodeError::OfferMined(id)),
-            Some(OfferPlace::Replaced | OfferPlace::GivenUp) | None => return Err(NodeError::OfferOver(id)),
+            Some(OfferPlace::Mined(_)) => return Err(CancelError::Mined(id).into()),
+            Some(OfferPlace::Replaced | OfferPlace::GivenUp) | None => {
+                return Err(CancelError::Over(id).into());
+            }
         }
         let sent = match self.cancellation(&id).cloned() {
             Some(sent) => sent,
@@ -96,10 +98,10 @@ impl Party {
     fn cancelling(&self, ledger: &dyn Ledger, record: &Record) -> Result<Draft, NodeError> {
         let versions: Vec<&Sent> =
             self.history.sent().filter(|sent| sent.purpose == Purpose::Offer(record.id)).collect();
-        let newest = versions.last().ok_or(NodeError::OfferOver(record.id))?;
+        let newest = versions.last().ok_or(CancelError::Over(record.id))?;
         let resting = self.resting_on(&versions);
         if let Some(other) = resting.iter().find_map(|sent| sent.purpose.negotiation()) {
-            return Err(NodeError::RestsOnOffer { id: record.id, other });
+            return Err(CancelError::RestedOn { id: record.id, other }.into());
         }
         let mut replaced = Amount::ZERO;
         for sent in versions.iter().copied().chain(resting) {
@@ -113,7 +115,7 @@ impl Party {
         let own =
             |input: &bitcoin::TxIn| Some((input.previous_output, self.own_coin(&input.previous_output)?));
         let coins: Vec<(OutPoint, TxOut)> = newest.tx.input.iter().filter_map(own).collect();
-        let none = || NodeError::CannotCancel(record.id);
+        let none = || NodeError::Cancel(CancelError::Unpayable(record.id));
         (1..=coins.len())
             .find_map(|taken| self.returning(coins.get(..taken)?, replaced, feerate))
             .ok_or_else(none)

@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::Party;
 use super::liveness::SpentCoin;
 use super::session::short;
-use crate::error::{Kind, NodeError};
+use crate::error::{Kind, NodeError, SessionError};
 use crate::history::Mined;
 use crate::reading::Reading;
 use crate::store::Record;
@@ -167,9 +167,9 @@ impl Party {
 
     fn case(&self, id: NegotiationId) -> Result<Case<'_>, NodeError> {
         let not_mined = || EvidenceError::NotMined(short(&id));
-        let record = self.records.get(&id).ok_or(NodeError::NotForUs(id))?;
-        let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(id))?;
-        let reading = self.reading(record)?.ok_or(NodeError::NotForUs(id))?;
+        let record = self.records.get(&id).ok_or(SessionError::NotForUs(id))?;
+        let peer = self.peer_by_key(record.peer).ok_or(SessionError::NotForUs(id))?;
+        let reading = self.reading(record)?.ok_or(SessionError::NotForUs(id))?;
         let offer = reading.offer.as_ref().and_then(|offer| self.history.mined(&offer.txid));
         let offer = offer.ok_or_else(not_mined)?;
         let answer = reading.answer.as_ref().and_then(|answer| self.history.mined(&answer.txid));

@@ -21,7 +21,7 @@ use keyway_protocol::suite::Suite;
 use super::offer::impossible;
 use super::sync::forget_sent;
 use super::{Event, Party};
-use crate::error::NodeError;
+use crate::error::{NodeError, OfferError, SessionError};
 use crate::reading::{OfferRead, Reading};
 use crate::store::{Envelope, Purpose, Record, Sent};
 use crate::wallet::{self, Draft, PLAIN_SEQUENCE};
@@ -111,7 +111,7 @@ impl LockedPayment {
     fn pay(&self, identity: &IdentitySecret, from: Amount, fee: Amount) -> Result<TxOut, NodeError> {
         let least = self.least.checked_add(fee).unwrap_or(Amount::MAX);
         let value = from.checked_sub(fee).filter(|value| *value >= self.least);
-        let value = value.ok_or(NodeError::TooLittle { price: from, least, carrier: Carrier::Dynamic })?;
+        let value = value.ok_or(OfferError::TooLittle { price: from, least, carrier: Carrier::Dynamic })?;
         Ok(TxOut { value, script_pubkey: identity.party().script() })
     }
 }
@@ -196,7 +196,7 @@ impl Party {
         };
         let secret = self.negotiation_secret(&record.id)?;
         let found = self.reader().payment_lock(record, peer, secret.as_ref(), offer);
-        let (lock, first) = found.ok_or(NodeError::NotForUs(record.id))?;
+        let (lock, first) = found.ok_or(SessionError::NotForUs(record.id))?;
         let responder = match record.role {
             Role::Initiator => record.peer,
             Role::Responder => self.key(),
@@ -227,7 +227,9 @@ impl Party {
     pub(super) fn check_time(&self, offer: &OfferRead) -> Result<(), NodeError> {
         let (tip, margin) = (self.history.tip(), self.margin());
         match offer.timeout() {
-            Some(timeout) if timeout < tip.plus(margin) => Err(NodeError::TooLate { timeout, tip, margin }),
+            Some(timeout) if timeout < tip.plus(margin) => {
+                Err(OfferError::TooLate { timeout, tip, margin }.into())
+            }
             _ => Ok(()),
         }
     }
@@ -336,7 +338,7 @@ impl Party {
         }
         match locked.collect(&self.identity, &beside, fee) {
             // A liveness coin beside leaves no more for miners.
-            Err(NodeError::TooLittle { .. }) => Ok(None),
+            Err(NodeError::Offer(OfferError::TooLittle { .. })) => Ok(None),
             collected => collected.map(Some),
         }
     }

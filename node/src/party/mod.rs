@@ -59,7 +59,7 @@ pub use view::{AnswerView, Costs, NegotiationView, OfferView, Status, UsedGroup}
 pub use waiting::Waiting;
 
 use crate::config::{Accepts, Config};
-use crate::error::NodeError;
+use crate::error::{NodeError, PeerError, RestoreError, StoreError};
 use crate::history::{Block, History};
 use crate::home::Home;
 use crate::outside::Outside;
@@ -118,7 +118,7 @@ pub struct NewParty {
 /// If the system gives no randomness.
 pub fn fresh_mnemonic() -> Result<bip39::Mnemonic, NodeError> {
     let entropy = Outside::system().secret::<32>()?;
-    bip39::Mnemonic::from_entropy(entropy.expose()).map_err(NodeError::Mnemonic)
+    Ok(bip39::Mnemonic::from_entropy(entropy.expose()).map_err(RestoreError::Mnemonic)?)
 }
 
 /// The ledger's last block, as a new home's birthday.
@@ -171,7 +171,7 @@ impl Party {
             prekeys::begin(store, &seed.prekey_head)?;
             let prekeys = prekeys::renew(store, chain, now, new.config.prekey_suites())?;
             let renewable = renewable(&new.config, 1, now, prekeys);
-            let card = Card::sign(permanent, renewable, &seed.identity)?;
+            let card = Card::sign(permanent, renewable, &seed.identity).map_err(PeerError::Card)?;
             store.set_secret(IDENTITY, &seed.identity.to_secret())?;
             store.set_secret(SEALING, seed.sealing.as_secret())?;
             store_chain_head(store, &seed.chain_head)?;
@@ -278,7 +278,11 @@ impl Party {
 
     /// Refuses to tell from memory what may not be on the disk.
     fn certain(&self) -> Result<(), NodeError> {
-        if self.store.is_doubtful() { Err(NodeError::Doubtful(self.store.path().to_owned())) } else { Ok(()) }
+        if self.store.is_doubtful() {
+            Err(StoreError::Doubtful(self.store.path().to_owned()).into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Its folder.
@@ -338,7 +342,7 @@ impl Party {
             (party.card, party.prekeys) = party.store.step(|store| {
                 let prekeys = prekeys::renew(store, &config.chain, now, config.prekey_suites())?;
                 let renewable = renewable(config, serial, now, prekeys);
-                let card = Card::sign(permanent, renewable, identity)?;
+                let card = Card::sign(permanent, renewable, identity).map_err(PeerError::Card)?;
                 store.set_meta("card", card.to_string().as_bytes())?;
                 Ok((card, Prekeys::load(store)?))
             })?;
@@ -444,7 +448,7 @@ impl Memory {
 
 fn missing(store: &Store, what: &str) -> NodeError {
     let what = format!("its {what} is missing or cannot be read");
-    NodeError::StoreDamaged { path: store.path().to_owned(), what }
+    NodeError::Store(StoreError::Damaged { path: store.path().to_owned(), what })
 }
 
 /// Takes the next negotiation's secret from the store's chain, inside a step of the store.

@@ -22,7 +22,7 @@ use super::envelope::Commit;
 use super::quote::{Quote, Terms, anchor_amount};
 use super::{Costs, Party, take_secret};
 use crate::carried::Carriage;
-use crate::error::NodeError;
+use crate::error::{FundsError, GroupError, NodeError, OfferError, PeerError};
 use crate::history::History;
 use crate::planted::{self, Bug};
 use crate::store::{Chosen, Purpose, Record, Sent, Store};
@@ -57,11 +57,11 @@ pub struct OfferRequest {
 }
 
 impl OfferRequest {
-    /// What decides the cost.
+    /// What decides the cost, but for a liveness coin, which is the responder's to make.
     pub fn terms(&self) -> Terms {
         let Self { price, suite, carrier, form, force, .. } = *self;
         let group = self.group.as_ref().map(|group| group.numbers.lengths());
-        Terms { price, suite, carrier, form, force, group }
+        Terms { price, suite, carrier, form, force, group, coin: false }
     }
 }
 
@@ -187,14 +187,14 @@ impl Party {
     pub(super) fn check_peer(&self, peer: &Card, terms: &Terms) -> Result<(), NodeError> {
         let (expiry, tip) = (peer.renewable().expiry, self.history.tip());
         if tip > expiry {
-            return Err(CardRefused::Expired { expiry, tip }.into());
+            return Err(PeerError::CardRefused(CardRefused::Expired { expiry, tip }).into());
         }
         self.check_dealing(peer)?;
         let Terms { suite, carrier, .. } = *terms;
         if peer.answers(suite, carrier) {
             Ok(())
         } else {
-            Err(NodeError::PeerRefuses { peer: peer.permanent().name.to_string(), suite, carrier })
+            Err(OfferError::PeerRefuses { peer: peer.permanent().name.to_string(), suite, carrier }.into())
         }
     }
 
@@ -210,7 +210,7 @@ impl Party {
         }
         let blocks = request.timeout.unwrap_or(TIMEOUT);
         if !(LEAST_TIMEOUT..=MOST_TIMEOUT).contains(&blocks) {
-            return Err(NodeError::Timeout { blocks, least: LEAST_TIMEOUT, most: MOST_TIMEOUT });
+            return Err(OfferError::Timeout { blocks, least: LEAST_TIMEOUT, most: MOST_TIMEOUT }.into());
         }
         let tip = self.history.tip();
         // The offer may take a while to be mined, and the prekey must be good then.
@@ -218,7 +218,8 @@ impl Party {
             prekey.suite == suite.number() && tip.plus(LEAST_TIMEOUT) <= prekey.last_height
         };
         let found = peer.renewable().prekeys.iter().find(good);
-        let no_prekey = || NodeError::NoPrekey { peer: peer.permanent().name.to_string(), suite };
+        let no_prekey =
+            || NodeError::Offer(OfferError::NoPrekey { peer: peer.permanent().name.to_string(), suite });
         Ok(Some((found.ok_or_else(no_prekey)?.key.clone(), tip.plus(blocks))))
     }
 
@@ -231,7 +232,7 @@ impl Party {
     pub(super) fn confirmed_coin(&self, wallet: &Wallet, needed: Amount) -> Result<OutPoint, NodeError> {
         let unmined = self.history.hopeful_sent().count();
         if unmined >= MOST_UNCONFIRMED {
-            return Err(NodeError::TooManyUnconfirmed(unmined));
+            return Err(FundsError::TooManyUnconfirmed(unmined).into());
         }
         let coins = self.first_coins(wallet);
         coins.first().map(|coin| coin.outpoint).ok_or_else(|| self.no_first_coin(wallet, needed))
@@ -251,10 +252,14 @@ impl Party {
     /// Why there is none.
     pub(super) fn no_first_coin(&self, wallet: &Wallet, needed: Amount) -> NodeError {
         if wallet.coins().is_empty() {
-            return NodeError::Funds { needed, available: Amount::ZERO, address: self.address() };
+            return NodeError::Funds(FundsError::TooLittle {
+                needed,
+                available: Amount::ZERO,
+                address: self.address(),
+            });
         }
         let split = self.history.hopeful_sent().any(|sent| sent.purpose == Purpose::Split);
-        NodeError::NoConfirmedCoin { split }
+        NodeError::Funds(FundsError::NoConfirmedCoin { split })
     }
 
     fn store_offer(
@@ -464,7 +469,10 @@ impl Plan {
     }
 
     fn bad_key(&self, why: &dyn std::fmt::Display) -> NodeError {
-        NodeError::BadPeerKey { peer: self.peer.permanent().name.to_string(), why: why.to_string() }
+        NodeError::Offer(OfferError::BadPeerKey {
+            peer: self.peer.permanent().name.to_string(),
+            why: why.to_string(),
+        })
     }
 }
 
@@ -473,19 +481,25 @@ fn chosen_group(request: &OfferRequest) -> Result<Option<(Group, Chosen)>, NodeE
     let suite = request.suite;
     match (&request.group, suite.brings_group()) {
         (None, false) => Ok(None),
-        (Some(_), false) => Err(NodeError::GroupNotWanted { suite }),
-        (None, true) => Err(NodeError::GroupMissing { suite }),
+        (Some(_), false) => Err(GroupError::NotWanted { suite }.into()),
+        (None, true) => Err(GroupError::Missing { suite }.into()),
         (Some(chosen), true) if chosen.published.is_some() != (suite == Suite::FfdhPublished) => {
-            Err(NodeError::GroupMissing { suite })
+            Err(GroupError::Missing { suite }.into())
         }
-        (Some(chosen), true) => Ok(Some((chosen.numbers.check(suite)?, chosen.clone()))),
+        (Some(chosen), true) => {
+            Ok(Some((chosen.numbers.check(suite).map_err(GroupError::Bad)?, chosen.clone())))
+        }
     }
 }
 
 /// Refuses a payment that is locked by OP_EXPONENT where nobody keeps it locked.
 pub(super) fn check_enforced(ledger: &dyn Ledger, carrier: Carrier, suite: Suite) -> Result<(), NodeError> {
     let needed = carrier == Carrier::Dynamic && suite.locks_by_exponent();
-    if needed && !ledger.enforces_exponent()? { Err(NodeError::NotEnforced { suite }) } else { Ok(()) }
+    if needed && !ledger.enforces_exponent()? {
+        Err(OfferError::NotEnforced { suite }.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// What cannot be, after everything was checked.

@@ -12,7 +12,7 @@ use keyway_protocol::introduction::Introduction;
 use keyway_protocol::ratchet::BestChain;
 
 use super::{CARD_LIFE_SECONDS, Event, Party};
-use crate::error::NodeError;
+use crate::error::{NodeError, PeerError};
 use crate::peers::{Mark, Peers, Standing};
 use crate::roster::{Imported, MOST_ROSTER_BYTES, Refused, Roster};
 use crate::store::Store;
@@ -35,17 +35,18 @@ impl Party {
     /// read at the next [`Party::sync`].
     ///
     /// # Errors
-    /// [`NodeError::CardRefused`] (PROTOCOL.md 4.2); [`NodeError::NotDealtWith`] for a revoked peer.
+    /// [`PeerError::CardRefused`] (PROTOCOL.md 4.2); [`PeerError::NotDealtWith`] for a revoked peer.
     pub fn add_peer(&mut self, card: Card) -> Result<(), NodeError> {
         self.in_step(|party| {
             let key = card.permanent().key;
             if party.note_earlier_card(&card)? {
                 return Ok(());
             }
-            card.check(party.card.permanent(), party.history.tip(), party.peers.cards())?;
+            card.check(party.card.permanent(), party.history.tip(), party.peers.cards())
+                .map_err(PeerError::CardRefused)?;
             if party.peers.mark(key).revoked {
                 let peer = card.permanent().name.clone();
-                return Err(NodeError::NotDealtWith { peer, standing: Standing::Revoked });
+                return Err(PeerError::NotDealtWith { peer, standing: Standing::Revoked }.into());
             }
             party.store.step(|store| {
                 store.put_peer(&card)?;
@@ -62,16 +63,16 @@ impl Party {
     /// cannot be read.
     ///
     /// # Errors
-    /// [`NodeError::UnknownPeer`], [`NodeError::PeerInUse`]; [`NodeError::RevokedPeerKept`], for a roster could
+    /// [`PeerError::Unknown`], [`PeerError::InUse`]; [`PeerError::RevokedKept`], for a roster could
     /// bring a revoked peer back.
     pub fn remove_peer(&mut self, name: &str, force: bool) -> Result<Card, NodeError> {
         let card = self.peer(name)?.clone();
         let key = card.permanent().key;
         if self.peers.mark(key).revoked {
-            return Err(NodeError::RevokedPeerKept(card.permanent().name.clone()));
+            return Err(PeerError::RevokedKept(card.permanent().name.clone()).into());
         }
         if !force && self.records.values().any(|record| record.peer == key) {
-            return Err(NodeError::PeerInUse(card.permanent().name.to_string()));
+            return Err(PeerError::InUse(card.permanent().name.to_string()).into());
         }
         self.in_step(|party| {
             party.store.step(|store| store.remove_peer(key))?;
@@ -84,7 +85,7 @@ impl Party {
     /// seals or opens. What the chain says of earlier negotiations stays readable.
     ///
     /// # Errors
-    /// [`NodeError::UnknownPeer`].
+    /// [`PeerError::Unknown`].
     pub fn revoke_peer(&mut self, name: &str, revoked: bool) -> Result<Card, NodeError> {
         let card = self.peer(name)?.clone();
         let key = card.permanent().key;
@@ -121,10 +122,12 @@ impl Party {
     ) -> Result<Introduction, NodeError> {
         let (own, theirs) = (self.card.permanent().chain, subject.chain);
         if own != theirs {
-            return Err(CardRefused::ForeignChain { expected: own, found: theirs }.into());
+            return Err(
+                PeerError::CardRefused(CardRefused::ForeignChain { expected: own, found: theirs }).into()
+            );
         }
         if subject.key == self.key() {
-            return Err(CardRefused::Own.into());
+            return Err(PeerError::CardRefused(CardRefused::Own).into());
         }
         self.ensure_restored()?;
         self.in_step(|party| {
@@ -205,7 +208,7 @@ impl Party {
     /// The peer of that name, or the only one whose name or key begins so.
     ///
     /// # Errors
-    /// [`NodeError::UnknownPeer`], [`NodeError::Ambiguous`].
+    /// [`PeerError::Unknown`], [`NodeError::Ambiguous`].
     pub fn peer(&self, prefix: &str) -> Result<&Card, NodeError> {
         self.peers.find(prefix)
     }
@@ -218,7 +221,7 @@ impl Party {
     pub(super) fn check_dealing(&self, peer: &Card) -> Result<(), NodeError> {
         match self.standing(peer) {
             standing if standing.deals() => Ok(()),
-            standing => Err(NodeError::NotDealtWith { peer: peer.permanent().name.clone(), standing }),
+            standing => Err(PeerError::NotDealtWith { peer: peer.permanent().name.clone(), standing }.into()),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::offer::{Drawn, LEAST_TIMEOUT, OfferRequest, Plan};
 use super::quote::Quote;
 use super::{Party, negotiation_secret_name, take_secret};
 use crate::carried::Carriage;
-use crate::error::NodeError;
+use crate::error::{FundsError, NodeError, OfferError};
 use crate::prepared::Prepared;
 use crate::wallet::{MOST_UNCONFIRMED, Wallet};
 
@@ -42,7 +42,7 @@ impl Party {
     /// this returns; nothing is signed before [`Party::submit`].
     ///
     /// # Errors
-    /// As [`Party::offer`]; [`NodeError::NoPsbtInEnvelope`] where the message would ride in an envelope.
+    /// As [`Party::offer`]; [`OfferError::NoPsbtInEnvelope`] where the message would ride in an envelope.
     pub fn prepare(
         &mut self,
         ledger: &dyn Ledger,
@@ -53,7 +53,9 @@ impl Party {
             let choose = |quote: &Quote| party.coin_to_lend(&wallet, quote);
             let Drawn { plan, carriage, .. } = party.draw_up(ledger, request, choose)?;
             if plan.way == Way::Envelope {
-                return Err(NodeError::NoPsbtInEnvelope { carrier: request.carrier, suite: request.suite });
+                return Err(
+                    OfferError::NoPsbtInEnvelope { carrier: request.carrier, suite: request.suite }.into()
+                );
             }
             let prepared = party.store_prepared(&plan)?;
             Ok(PreparedOffer { carriage: Some(carriage), ..party.prepared_offer(&prepared)? })
@@ -63,10 +65,10 @@ impl Party {
     /// The PSBT of an offer that waits, once more.
     ///
     /// # Errors
-    /// [`NodeError::NotWaiting`] if there is none of that negotiation.
+    /// [`OfferError::NotWaiting`] if there is none of that negotiation.
     pub fn prepared(&self, id: NegotiationId) -> Result<PreparedOffer, NodeError> {
         self.certain()?;
-        let prepared = self.preparations.of(&id).ok_or(NodeError::NotWaiting(id))?;
+        let prepared = self.preparations.of(&id).ok_or(OfferError::NotWaiting(id))?;
         self.prepared_offer(prepared)
     }
 
@@ -89,7 +91,7 @@ impl Party {
     fn coin_to_lend(&self, wallet: &Wallet, quote: &Quote) -> Result<OutPoint, NodeError> {
         let unmined = self.history.hopeful_sent().count();
         if unmined >= MOST_UNCONFIRMED {
-            return Err(NodeError::TooManyUnconfirmed(unmined));
+            return Err(FundsError::TooManyUnconfirmed(unmined).into());
         }
         let coins = self.first_coins(wallet);
         let enough = self.most_to_raise(quote.offer.vbytes, self.config.fee_ceiling);

@@ -18,7 +18,7 @@ use keyway_protocol::suite::{GROUP_DEPTH, Numbers, Suite};
 
 use super::Party;
 use super::offer::impossible;
-use crate::error::NodeError;
+use crate::error::{GroupError, NodeError};
 use crate::history::{Block, Mined};
 use crate::reading::OfferRead;
 use crate::store::{Chosen, Purpose};
@@ -66,17 +66,17 @@ impl Party {
     /// Puts a group on the chain, for everybody to read. It is stored before it is sent.
     ///
     /// # Errors
-    /// [`NodeError::BadGroup`]: nobody may use it. [`NodeError::DataTooLong`]: the ledger relays no data output so large.
+    /// [`GroupError::Bad`]: nobody may use it. [`GroupError::DataTooLong`]: the ledger relays no data output so large.
     pub fn publish(&mut self, ledger: &dyn Ledger, numbers: &Numbers) -> Result<GroupSent, NodeError> {
         self.in_step(|party| party.publish_group(ledger, numbers))
     }
 
     fn publish_group(&mut self, ledger: &dyn Ledger, numbers: &Numbers) -> Result<GroupSent, NodeError> {
         self.check_chain(ledger)?;
-        numbers.check(Suite::FfdhPublished)?;
+        numbers.check(Suite::FfdhPublished).map_err(GroupError::Bad)?;
         let (bytes, most) = (published::script_len(numbers), ledger.most_data()?);
         if bytes > most {
-            return Err(NodeError::DataTooLong { bytes, most });
+            return Err(GroupError::DataTooLong { bytes, most }.into());
         }
         let feerate = self.feerate(ledger)?;
         let mut wallet = self.wallet()?;
@@ -198,7 +198,7 @@ impl Party {
     /// The group whose transaction's id begins so, as an offer names it.
     ///
     /// # Errors
-    /// [`NodeError::UnknownGroup`], [`NodeError::Ambiguous`]; [`NodeError::GroupTooYoung`], if it is not deep enough for an
+    /// [`GroupError::Unknown`], [`NodeError::Ambiguous`]; [`GroupError::TooYoung`], if it is not deep enough for an
     /// offer to name it.
     pub fn published_group(&self, prefix: &str) -> Result<Chosen, NodeError> {
         let all = self.published_groups();
@@ -207,7 +207,7 @@ impl Party {
         let found: Vec<&PublishedGroup> = all.iter().filter(begins).collect();
         let group = match found[..] {
             [group] => group,
-            [] => return Err(NodeError::UnknownGroup(prefix.to_owned())),
+            [] => return Err(GroupError::Unknown(prefix.to_owned()).into()),
             _ => {
                 return Err(NodeError::Ambiguous {
                     prefix: prefix.to_owned(),
@@ -217,7 +217,7 @@ impl Party {
         };
         let (has, wants) = (group.block.at.height.depth_under(self.history.tip()), Depth::new(GROUP_DEPTH));
         if has < wants {
-            return Err(NodeError::GroupTooYoung { txid: group.txid, has, wants });
+            return Err(GroupError::TooYoung { txid: group.txid, has, wants }.into());
         }
         Ok(Chosen { numbers: group.numbers.clone(), published: Some(group.txid) })
     }

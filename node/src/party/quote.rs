@@ -1,7 +1,7 @@
 //! What a negotiation costs, before anything is paid.
 
 use bitcoin::{Amount, FeeRate, Weight};
-use keyway_carriers::script::{Way, data, envelope, lock};
+use keyway_carriers::script::{Way, data, envelope, liveness, lock};
 use keyway_carriers::value::{self, Layout, MessageLen, p2wpkh_weight};
 use keyway_chain::Chain;
 use keyway_protocol::letter;
@@ -11,7 +11,7 @@ use keyway_protocol::suite::{GroupLen, LEAST_BITS, Suite};
 use super::Costs;
 use super::envelope::{commit_weight, fund_amount, own_commit_weight};
 use crate::carried::Carriage;
-use crate::error::NodeError;
+use crate::error::{GroupError, NodeError, OfferError};
 
 /// How to negotiate, as far as it decides the cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Terms {
     pub force: bool,
     /// The group, of a suite that brings one; without it, one of the least length.
     pub group: Option<GroupLen>,
+    /// Whether the answer puts a liveness coin aside, as the responder's policy has it.
+    pub coin: bool,
 }
 
 /// What it will cost. Sizes are those of an offer that spends one coin and gives change; signatures may make them a
@@ -48,6 +50,8 @@ pub struct Quote {
     pub fund: Amount,
     /// What the answer pays back to the initiator.
     pub paid_back: Amount,
+    /// What the answer puts aside in a liveness coin.
+    pub set_aside: Amount,
     /// What the responder keeps of the price.
     pub netted: Amount,
     /// The transaction that takes a locked payment back.
@@ -70,24 +74,29 @@ impl Quote {
     pub fn new(chain: &Chain, feerate: FeeRate, terms: &Terms, most_data: usize) -> Result<Self, NodeError> {
         let through = Through { chain, feerate, most_data };
         terms.check_carrier(chain)?;
-        let sizes = match terms.carrier {
+        let mut sizes = match terms.carrier {
             Carrier::Value => in_amounts(chain, terms)?,
             Carrier::Dynamic => Sizes::locked(&through, terms),
             _ => Sizes::sealed(&through, terms),
         };
+        if terms.coin {
+            sizes.set_aside(chain);
+        }
         let [offer, answer] = [sizes.offer, sizes.answer].map(|weight| costs(feerate, weight));
         let refund = sizes.refund.map(|weight| costs(feerate, weight));
         let fee_of = |costs: Option<Costs>| costs.map_or(Amount::ZERO, |it| it.fee.unwrap_or(Amount::MAX));
         let [offer_commit, answer_commit] = sizes.committed;
         let offer_commit = offer_commit.then(|| costs(feerate, own_commit_weight()));
         let answer_commit = answer_commit.then(|| costs(feerate, commit_weight()));
-        let taken = [fee_of(Some(answer)), fee_of(answer_commit), sizes.paid_back, sizes.least_kept];
-        let least = taken.into_iter().try_fold(Amount::ZERO, Amount::checked_add).unwrap_or(Amount::MAX);
+        let fees = [fee_of(Some(answer)), fee_of(answer_commit)];
+        let given = [sizes.paid_back, sizes.set_aside, sizes.least_kept];
+        let mut taken = fees.into_iter().chain(given);
+        let least = taken.try_fold(Amount::ZERO, Amount::checked_add).unwrap_or(Amount::MAX);
         if least >= terms.price {
             return Err(too_little(terms, least, sizes.carriage));
         }
         let netted = terms.price - (least - sizes.least_kept);
-        let Sizes { carriage, paid_back, fund, padding, .. } = sizes;
+        let Sizes { carriage, paid_back, set_aside, fund, padding, .. } = sizes;
         Ok(Self {
             carriage,
             offer,
@@ -96,6 +105,7 @@ impl Quote {
             answer_commit,
             fund,
             paid_back,
+            set_aside,
             netted,
             refund,
             padding,
@@ -140,7 +150,7 @@ impl Terms {
         let bytes = self.offer_len();
         let least = Layout::least(chain, message_len(bytes)?);
         let (price, outputs) = (least.worst_case(), least.outputs());
-        Err(NodeError::NoPlaceForGroup { suite, carrier, bytes, price, outputs })
+        Err(NodeError::Group(GroupError::NoPlace { suite, carrier, bytes, price, outputs }))
     }
 }
 
@@ -180,11 +190,19 @@ struct Sizes {
     refund: Option<Weight>,
     padding: usize,
     paid_back: Amount,
+    /// In a liveness coin.
+    set_aside: Amount,
     /// Less than this the responder cannot be left with.
     least_kept: Amount,
 }
 
 impl Sizes {
+    /// The answer makes a liveness coin too.
+    fn set_aside(&mut self, chain: &Chain) {
+        self.set_aside = liveness::amount(chain);
+        self.answer += liveness::output_weight();
+    }
+
     fn sealed(through: &Through<'_>, terms: &Terms) -> Self {
         let bytes = terms.offer_len() + letter::OVERHEAD;
         let answer = terms.answer_len() + letter::OVERHEAD;
@@ -199,6 +217,7 @@ impl Sizes {
             refund: None,
             padding: 0,
             paid_back: Amount::ZERO,
+            set_aside: Amount::ZERO,
             least_kept: through.chain.dust_p2wpkh() + fund,
         }
     }
@@ -220,6 +239,7 @@ impl Sizes {
             refund: Some(p2wpkh_weight(0, 1) + lock::returning_weight(terms.suite)),
             padding: lock::padding(terms.suite),
             paid_back: Amount::ZERO,
+            set_aside: Amount::ZERO,
             least_kept: anchor_amount(through.chain) * 2 + fund,
         }
     }
@@ -235,7 +255,7 @@ fn in_amounts(chain: &Chain, terms: &Terms) -> Result<Sizes, NodeError> {
     if terms.suite != Suite::default_over(Carrier::Value) && !terms.force {
         return Err(too_large(terms.suite, &Layout::least(chain, len)));
     }
-    let layout = Layout::for_price(chain, len, terms.price).map_err(NodeError::PriceTooLow)?;
+    let layout = Layout::for_price(chain, len, terms.price).map_err(OfferError::PriceTooLow)?;
     let answer = message_len(Answer::len_of(terms.suite, Carrier::Value))?;
     let (paid_back, outputs) = match terms.form {
         AnswerForm::Amounts => {
@@ -252,6 +272,7 @@ fn in_amounts(chain: &Chain, terms: &Terms) -> Result<Sizes, NodeError> {
         refund: None,
         padding: 0,
         paid_back,
+        set_aside: Amount::ZERO,
         least_kept: chain.dust_p2wpkh(),
     })
 }
@@ -262,28 +283,28 @@ fn costs(feerate: FeeRate, weight: Weight) -> Costs {
 
 fn too_little(terms: &Terms, least: Amount, carriage: Carriage) -> NodeError {
     match carriage {
-        Carriage::Coins { .. } => NodeError::NothingLeft {
+        Carriage::Coins { .. } => NodeError::Offer(OfferError::NothingLeft {
             price: terms.price,
             cost: least,
             in_amounts: terms.form == AnswerForm::Amounts,
-        },
-        _ => NodeError::TooLittle {
+        }),
+        _ => NodeError::Offer(OfferError::TooLittle {
             price: terms.price,
             least: least.checked_add(Amount::ONE_SAT).unwrap_or(least),
             carrier: terms.carrier,
-        },
+        }),
     }
 }
 
 fn too_large(suite: Suite, least: &Layout) -> NodeError {
-    NodeError::TooLargeForValue {
+    NodeError::Offer(OfferError::TooLargeForValue {
         suite,
         bytes: least.len().get(),
         price: least.worst_case(),
         outputs: least.outputs(),
         offer: least.paying_weight(1, 1).to_vbytes_ceil(),
         answer: least.collecting_weight(0, 1).to_vbytes_ceil(),
-    }
+    })
 }
 
 fn message_len(len: usize) -> Result<MessageLen, NodeError> {

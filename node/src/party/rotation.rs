@@ -16,7 +16,7 @@ use keyway_protocol::state::{Anchor, OfferPlace, State};
 use super::liveness::Lineages;
 use super::{Event, OfferRequest, Party};
 use crate::config::Rotation;
-use crate::error::NodeError;
+use crate::error::{NodeError, SessionError, StoreError};
 use crate::reading::Reading;
 use crate::store::{Record, Store};
 
@@ -42,13 +42,13 @@ impl Party {
     /// What to offer for a key that replaces the active one with a peer: its terms, or another price.
     ///
     /// # Errors
-    /// [`NodeError::NoActiveKey`]; the peer is not known, or the store fails.
+    /// [`SessionError::NoActiveKey`]; the peer is not known, or the store fails.
     pub fn same_again(&self, peer: &str, price: Option<Amount>) -> Result<OfferRequest, NodeError> {
         let key = self.peer(peer)?.permanent().key;
         let readings = self.readings_with(key)?;
         let active = self.states(&readings).into_iter().find(|(_, state)| state.seals());
         let record = active.and_then(|(id, _)| self.records.get(&id));
-        let record = record.ok_or_else(|| NodeError::NoActiveKey(peer.to_owned()))?;
+        let record = record.ok_or_else(|| SessionError::NoActiveKey(peer.to_owned()))?;
         let same = self.same_terms(record);
         Ok(OfferRequest { price: price.unwrap_or(same.price), ..same })
     }
@@ -81,7 +81,10 @@ impl Party {
             let outcome = self.make_offer(ledger, &self.same_terms(&record));
             match outcome {
                 Ok(sent) => events.push(Event::Rotating { id: record.id, by: sent.id }),
-                Err(error @ (NodeError::Ledger(_) | NodeError::DiskFull(_) | NodeError::Store { .. })) => {
+                Err(
+                    error @ (NodeError::Ledger(_)
+                    | NodeError::Store(StoreError::DiskFull(_) | StoreError::Failed { .. })),
+                ) => {
                     return Err(error);
                 }
                 Err(error) => events.push(Event::NotRotated { id: record.id, why: error.to_string() }),

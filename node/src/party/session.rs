@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Party;
 use super::rotation::count_volume;
-use crate::error::NodeError;
+use crate::error::{NodeError, PeerError, SessionError};
 use crate::reading::Reading;
 use crate::store::Record;
 
@@ -53,15 +53,17 @@ impl Party {
     /// Seals under the active key of a negotiation, or of the peer of that name.
     ///
     /// # Errors
-    /// [`NodeError::KeyUnusable`], [`NodeError::NoActiveKey`]; or nothing matches.
+    /// [`SessionError::KeyUnusable`], [`SessionError::NoActiveKey`]; or nothing matches.
     pub fn seal(&mut self, whom: &str, plaintext: &[u8], aad: &[u8]) -> Result<SealedMessage, NodeError> {
         self.follow_disk()?;
         let id = self.sealing_negotiation(whom)?;
         let (record, key) = self.usable_key(id, true)?;
         let block = self.tip();
-        let session = key.ratchet.session(&self.history, block, record.role)?;
+        let session =
+            key.ratchet.session(&self.history, block, record.role).map_err(SessionError::NoSession)?;
         let tag = (record.role == Role::Initiator).then_some(key.initiator_tag);
-        let sealed = seal(&mut self.stream, id, block, tag, &session, plaintext, aad)?;
+        let sealed =
+            seal(&mut self.stream, id, block, tag, &session, plaintext, aad).map_err(SessionError::Seal)?;
         self.count_volume(&id, plaintext.len())?;
         Ok(SealedMessage { sealed, negotiation: id, block })
     }
@@ -78,17 +80,18 @@ impl Party {
         let envelope = *sealed.envelope();
         let (record, key) = self.usable_key(envelope.negotiation, false)?;
         let sender = record.role.other();
-        let session = key.ratchet.session(&self.history, envelope.block, sender)?;
+        let session =
+            key.ratchet.session(&self.history, envelope.block, sender).map_err(SessionError::NoSession)?;
         let opened = check_tag(sender, envelope.tag, &key.initiator_tag)
-            .and_then(|()| sealed.open(&session, aad).map_err(NodeError::from));
+            .and_then(|()| sealed.open(&session, aad).map_err(SessionError::Open));
         let plaintext = match opened {
             Err(_) if self.is_own(&record, &key, sealed, aad) => {
-                return Err(NodeError::OwnMessage(self.peer_name(&record)));
+                return Err(SessionError::OwnMessage(self.peer_name(&record)).into());
             }
             opened => opened?,
         };
         if let Some(restored) = self.restored.filter(|at| !again && envelope.block.height <= at.height) {
-            return Err(NodeError::MaybeReplayed(restored.height));
+            return Err(SessionError::MaybeReplayed(restored.height).into());
         }
         let confirms = record.confirmed != Some(key.answer);
         let confirmed = Record { confirmed: Some(key.answer), ..record };
@@ -105,7 +108,7 @@ impl Party {
         let peer = self.peer_name(&confirmed);
         self.records.insert(confirmed.id, confirmed);
         if !fresh && !again {
-            return Err(NodeError::Replayed);
+            return Err(SessionError::Replayed.into());
         }
         Ok(Opened { plaintext, negotiation: envelope.negotiation, peer, block: envelope.block, confirms })
     }
@@ -114,11 +117,11 @@ impl Party {
     /// old keys live on as chain keys only.
     ///
     /// # Errors
-    /// [`NodeError::KeyUnusable`], or the store fails.
+    /// [`SessionError::KeyUnusable`], or the store fails.
     pub fn master_key(&self, id: NegotiationId) -> Result<Option<Secret>, NodeError> {
         self.certain()?;
         self.usable_key(id, false)?;
-        let record = self.records.get(&id).ok_or(NodeError::NotForUs(id))?;
+        let record = self.records.get(&id).ok_or(SessionError::NotForUs(id))?;
         let agreed = self.reading(record)?.and_then(|reading| reading.answer?.agreed);
         Ok(agreed.map(|agreed| agreed.master_key().into_secret()))
     }
@@ -126,7 +129,7 @@ impl Party {
     /// The session key of a followed block, for what `sender` seals.
     ///
     /// # Errors
-    /// [`NodeError::KeyUnusable`], [`NodeError::NoSession`].
+    /// [`SessionError::KeyUnusable`], [`SessionError::NoSession`].
     pub(super) fn session_key(
         &self,
         id: NegotiationId,
@@ -135,9 +138,11 @@ impl Party {
     ) -> Result<(BlockRef, SessionKey), NodeError> {
         let (_, key) = self.usable_key(id, false)?;
         let tip = self.history.tip();
-        let hash = self.history.hash_at(height).ok_or(NoSession::Unknown { height, tip })?;
+        let unknown = || SessionError::NoSession(NoSession::Unknown { height, tip });
+        let hash = self.history.hash_at(height).ok_or_else(unknown)?;
         let block = BlockRef::new(height, hash);
-        Ok((block, key.ratchet.session(&self.history, block, sender)?))
+        let session = key.ratchet.session(&self.history, block, sender).map_err(SessionError::NoSession)?;
+        Ok((block, session))
     }
 
     /// Whether this party sealed it.
@@ -149,7 +154,7 @@ impl Party {
     fn sealing_negotiation(&self, whom: &str) -> Result<NegotiationId, NodeError> {
         let peer = match self.peer(whom) {
             Ok(card) => card.permanent().key,
-            Err(unknown @ NodeError::UnknownPeer { .. }) => {
+            Err(unknown @ NodeError::Peer(PeerError::Unknown { .. })) => {
                 let could_be_id = whom.chars().all(|c| c.is_ascii_hexdigit());
                 return if could_be_id { self.negotiation(whom) } else { Err(unknown) };
             }
@@ -165,18 +170,20 @@ impl Party {
         let found = active.or_else(coming).or_else(revoked).or_else(lost).map(|(id, _)| *id);
         let has_older = states.iter().any(|(_, state)| *state == State::Superseded);
         found.ok_or_else(|| match has_older {
-            true => NodeError::KeyElsewhere(whom.to_owned()),
-            false => NodeError::NoActiveKey(whom.to_owned()),
+            true => NodeError::Session(SessionError::KeyElsewhere(whom.to_owned())),
+            false => NodeError::Session(SessionError::NoActiveKey(whom.to_owned())),
         })
     }
 
     fn usable_key(&self, id: NegotiationId, sealing: bool) -> Result<(Record, Key), NodeError> {
-        let record = self.records.get(&id).ok_or(NodeError::NotForUs(id))?.clone();
+        let record = self.records.get(&id).ok_or(SessionError::NotForUs(id))?.clone();
         let readings = self.readings_with(record.peer)?;
         let state =
             self.states(&readings).into_iter().find(|(other, _)| *other == id).map(|(_, state)| state);
         let reading = readings.into_iter().find(|(other, _)| *other == id).map(|(_, reading)| reading);
-        let (Some(state), Some(reading)) = (state, reading) else { return Err(NodeError::NotForUs(id)) };
+        let (Some(state), Some(reading)) = (state, reading) else {
+            return Err(SessionError::NotForUs(id).into());
+        };
         let usable = if sealing { state.seals() } else { state.opens() };
         let key = if usable { self.key_of(&record, &reading)? } else { None };
         let key = key.ok_or_else(|| self.unusable(&record, &reading, state, sealing))?;
@@ -201,14 +208,14 @@ impl Party {
 
     fn unusable(&self, record: &Record, reading: &Reading, state: State, sealing: bool) -> NodeError {
         if state.opens() && (state.seals() || !sealing) {
-            return NodeError::KeyErased(short(&record.id));
+            return NodeError::Session(SessionError::KeyErased(short(&record.id)));
         }
         let has = match reading.facts.anchor {
             Anchor::Answered(at) => at.height.depth_under(self.history.tip()),
             _ => keyway_chain::Depth::UNMINED,
         };
         let wants = self.config.policy.key_depth;
-        NodeError::KeyUnusable { id: short(&record.id), state, sealing, has, wants }
+        NodeError::Session(SessionError::KeyUnusable { id: short(&record.id), state, sealing, has, wants })
     }
 
     pub(super) fn peer_name(&self, record: &Record) -> String {
@@ -227,13 +234,13 @@ impl Party {
     }
 }
 
-fn check_tag(sender: Role, tag: Option<Tag>, expected: &Tag) -> Result<(), NodeError> {
+fn check_tag(sender: Role, tag: Option<Tag>, expected: &Tag) -> Result<(), SessionError> {
     match (sender, tag) {
         (Role::Responder, None) => Ok(()),
-        (Role::Responder, Some(_)) => Err(NodeError::ConfirmationTag("not due")),
-        (Role::Initiator, None) => Err(NodeError::ConfirmationTag("missing")),
+        (Role::Responder, Some(_)) => Err(SessionError::ConfirmationTag("not due")),
+        (Role::Initiator, None) => Err(SessionError::ConfirmationTag("missing")),
         (Role::Initiator, Some(tag)) if tag.matches(expected) => Ok(()),
-        (Role::Initiator, Some(_)) => Err(NodeError::ConfirmationTag("wrong")),
+        (Role::Initiator, Some(_)) => Err(SessionError::ConfirmationTag("wrong")),
     }
 }
 

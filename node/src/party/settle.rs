@@ -8,7 +8,7 @@ use keyway_protocol::ratchet::{BestChain, Ratchet, WINDOW};
 use keyway_protocol::state::{ANSWER_WINDOW, Anchor, OfferPlace, Payment, Position};
 
 use super::{Party, chain_key_name, negotiation_secret_name};
-use crate::error::NodeError;
+use crate::error::{NodeError, SessionError};
 use crate::planted::{self, Bug};
 use crate::reading::Reading;
 use crate::store::{Record, Settled, Store};
@@ -100,7 +100,7 @@ impl Party {
             return Ok(None);
         };
         let mut ratchet = Ratchet::start(first.at, agreed.master_key());
-        ratchet.advance(&self.history)?;
+        ratchet.advance(&self.history).map_err(SessionError::NoSession)?;
         let settled = Settled {
             answer: answer.txid,
             first: first.at,

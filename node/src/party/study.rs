@@ -15,7 +15,7 @@ use keyway_protocol::secret::Secret;
 use keyway_protocol::state::Position;
 
 use super::{Costs, Party};
-use crate::error::NodeError;
+use crate::error::{NodeError, StudyError};
 use crate::history::{Block, Mined};
 use crate::outside::Outside;
 use crate::store::{Purpose, Sent};
@@ -29,11 +29,11 @@ impl KnownToBeBroken {
     /// `said` is what the user said.
     ///
     /// # Errors
-    /// [`NodeError::StudyOnMain`], whatever was said; [`NodeError::StudyUnsaid`].
+    /// [`StudyError::OnMain`], whatever was said; [`StudyError::Unsaid`].
     pub fn on(chain: &Chain, said: bool) -> Result<Self, NodeError> {
         match chain.name() {
-            name @ ("bitcoin" | "litecoin") => Err(NodeError::StudyOnMain(name)),
-            _ if !said => Err(NodeError::StudyUnsaid),
+            name @ ("bitcoin" | "litecoin") => Err(StudyError::OnMain(name).into()),
+            _ if !said => Err(StudyError::Unsaid.into()),
             _ => Ok(Self(())),
         }
     }
@@ -113,7 +113,7 @@ impl Party {
     /// Pays B back, for the mined offer whose transaction's id begins so.
     ///
     /// # Errors
-    /// [`NodeError::NoStudy`]; no money; a ledger that fails.
+    /// [`StudyError::Unknown`]; no money; a ledger that fails.
     pub fn study_answer(
         &mut self,
         ledger: &dyn Ledger,
@@ -123,9 +123,9 @@ impl Party {
         let open = |study: &Study| study.role == Role::Responder && study.seen.answer.is_none();
         let begins = |study: &Study| study.seen.txid.to_string().starts_with(offer) && !offer.is_empty();
         let found = self.studies()?.into_iter().find(|study| open(study) && begins(study));
-        let seen = found.ok_or_else(|| NodeError::NoStudy(offer.to_owned()))?.seen;
+        let seen = found.ok_or_else(|| StudyError::Unknown(offer.to_owned()))?.seen;
         if self.store.secret(&answer_secret_name(&seen.txid))?.is_some() {
-            return Err(NodeError::StudyAnswered(seen.txid));
+            return Err(StudyError::Answered(seen.txid).into());
         }
         let (secret, share) = self.draw(|least, random| seen.offer.answer(least, random))?;
         let outputs = [paper::output(share, seen.initiator)];
@@ -149,7 +149,7 @@ impl Party {
         let drawn = draw(self.config.chain.dust_p2wpkh(), &mut random);
         match (failed, drawn) {
             (Some(error), _) => Err(error),
-            (None, None) => Err(NodeError::StudyTooSmall),
+            (None, None) => Err(StudyError::TooSmall.into()),
             (None, Some((number, more))) => {
                 let secret = Secret::fill_with(|bytes: &mut [u8; 32]| {
                     bytes.iter_mut().rev().zip(number.to_le_bytes()).for_each(|(place, byte)| *place = byte);

@@ -10,7 +10,7 @@ use super::cancel::note_offered;
 use super::offer::{LEAST_TIMEOUT, OfferSent, impossible};
 use super::{Party, Terms};
 use crate::carried::Carriage;
-use crate::error::NodeError;
+use crate::error::{NodeError, SessionError};
 use crate::prepared::{Bounds, Foreign, Prepared, PsbtRefused, parse};
 use crate::store::{Purpose, Record, Sent};
 use crate::wallet;
@@ -86,10 +86,10 @@ impl Party {
         if self.history.mined(&coin.txid).is_none() {
             return Err(PsbtRefused::CoinUnmined.into());
         }
-        let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?;
+        let peer = self.peer_by_key(record.peer).ok_or(SessionError::NotForUs(record.id))?;
         let Record { price, suite, carrier, form, .. } = *record;
         let group = record.group.as_ref().map(|group| group.numbers.lengths());
-        self.check_peer(peer, &Terms { price, suite, carrier, form, force: true, group })?;
+        self.check_peer(peer, &Terms { price, suite, carrier, form, force: true, group, coin: false })?;
         // `until` keeps the distance to the timeout.
         let (tip, until) = (self.history.tip(), prepared.until);
         if carrier == Carrier::Dynamic && tip > until {
@@ -106,7 +106,7 @@ impl Party {
         prepared: &Prepared,
         tx: &Transaction,
     ) -> Result<Carriage, NodeError> {
-        let peer = self.peer_by_key(record.peer).ok_or(NodeError::NotForUs(record.id))?;
+        let peer = self.peer_by_key(record.peer).ok_or(SessionError::NotForUs(record.id))?;
         let secret = self.negotiation_secret(&record.id)?;
         let offer = self.reader().own_offer_in(record, peer, secret.as_ref(), tx, prepared.lent());
         let offer = offer.ok_or(PsbtRefused::NotRead)?;

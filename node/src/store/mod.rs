@@ -27,7 +27,7 @@ pub use rows::{Chosen, Purpose, Record, Sent, Settled};
 pub use vault::Unlock;
 use vault::{Lock, Vault};
 
-use crate::error::NodeError;
+use crate::error::{NodeError, StoreError};
 use crate::outside::Outside;
 
 const FORMAT: i64 = 3;
@@ -179,7 +179,8 @@ impl Store {
             Err(error) => {
                 // If this fails too, SQLite has already rolled back, or will when the file is opened again.
                 let undone = self.connection.execute_batch("ROLLBACK");
-                let refused = !matches!(error, NodeError::Store { .. } | NodeError::DiskFull(_));
+                let refused =
+                    !matches!(error, NodeError::Store(StoreError::Failed { .. } | StoreError::DiskFull(_)));
                 self.doubtful |= !refused || undone.is_err();
                 Err(error)
             }
@@ -295,14 +296,14 @@ fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {
     }
     let found = pragma("user_version")?;
     if found < OLDEST {
-        return Err(NodeError::StoreOlder { path: path.to_owned(), found, known: FORMAT });
+        return Err(StoreError::Older { path: path.to_owned(), found, known: FORMAT }.into());
     }
     if found > FORMAT {
-        return Err(NodeError::StoreNewer { path: path.to_owned(), found, known: FORMAT });
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT }.into());
     }
     // SQLite drops the CHECKs of what it can only read, and would find damaged rows sound.
     if connection.is_readonly(DatabaseName::Main).map_err(|source| failure(path, source))? {
-        return Err(NodeError::StoreReadOnly(path.to_owned()));
+        return Err(StoreError::ReadOnly(path.to_owned()).into());
     }
     let check = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match check.map_err(|source| failure(path, source))?.as_str() {
@@ -312,16 +313,16 @@ fn check_format(path: &Path, connection: &Connection) -> Result<(), NodeError> {
 }
 
 fn damaged(path: &Path, what: &str) -> NodeError {
-    NodeError::StoreDamaged { path: path.to_owned(), what: what.to_owned() }
+    NodeError::Store(StoreError::Damaged { path: path.to_owned(), what: what.to_owned() })
 }
 
 fn failure(path: &Path, source: rusqlite::Error) -> NodeError {
     match source.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => NodeError::DiskFull(path.to_owned()),
+        Some(ErrorCode::DiskFull) => NodeError::Store(StoreError::DiskFull(path.to_owned())),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(path, &source.to_string()),
         // The statements are always the same: if one is wrong, the schema is not ours any more; and an error
         // that is not SQLite's own is about a value of another kind than was written.
         Some(ErrorCode::Unknown) | None => damaged(path, &source.to_string()),
-        _ => NodeError::Store { path: path.to_owned(), source },
+        _ => NodeError::Store(StoreError::Failed { path: path.to_owned(), source }),
     }
 }

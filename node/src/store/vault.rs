@@ -10,7 +10,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use keyway_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::error::NodeError;
+use crate::error::{NodeError, StoreError};
 use crate::outside::Outside;
 
 const NONCE_LEN: usize = 24;
@@ -109,7 +109,7 @@ impl Lock {
             wrapped: Vec::new(),
         };
         let key = unlock.wrapping_key(&lock.salt, lock.memory_kib, lock.passes);
-        let key = key.ok_or(NodeError::WrongUnlock(unlock.name()))?;
+        let key = key.ok_or(StoreError::WrongUnlock(unlock.name()))?;
         let wrapping = Vault { key, outside: outside.clone() };
         lock.wrapped = wrapping.seal(LOCK_NAME, vault.key.expose())?;
         Ok((lock, vault))
@@ -118,9 +118,9 @@ impl Lock {
     /// Opens the vault.
     pub(super) fn open(&self, unlock: &Unlock, outside: &Outside) -> Result<Vault, NodeError> {
         if self.mode != unlock.mode() {
-            return Err(NodeError::OtherUnlock { given: unlock.name(), wanted: self.mode.name() });
+            return Err(StoreError::OtherUnlock { given: unlock.name(), wanted: self.mode.name() }.into());
         }
-        let wrong = || NodeError::WrongUnlock(self.mode.noun());
+        let wrong = || NodeError::Store(StoreError::WrongUnlock(self.mode.noun()));
         let key = unlock.wrapping_key(&self.salt, self.memory_kib, self.passes).ok_or_else(wrong)?;
         let wrapping = Vault { key, outside: outside.clone() };
         let data_key = wrapping.open(LOCK_NAME, &self.wrapped).ok_or_else(wrong)?;

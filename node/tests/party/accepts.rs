@@ -31,7 +31,10 @@ fn what_the_policy_leaves_out_is_not_answered_and_the_card_says_so_from_then_on(
     world.car.add_peer(world.charger.card().clone()).unwrap();
     let refused = world.car.offer(&world.ledger, &over(Carrier::Static));
     assert!(
-        matches!(refused, Err(NodeError::PeerRefuses { suite: Suite::X25519MlKem768, .. })),
+        matches!(
+            refused,
+            Err(NodeError::Offer(OfferError::PeerRefuses { suite: Suite::X25519MlKem768, .. }))
+        ),
         "{refused:?}"
     );
     let taken = world.offer().id;

@@ -227,7 +227,7 @@ fn a_message_sent_twice_or_sent_back_to_its_sender_is_refused() {
     assert!(world.car.open_sealed(&message, b"", false).is_err());
     world.charger.open_sealed(&message, b"", false).unwrap();
     let again = world.charger.open_sealed(&message, b"", false).unwrap_err();
-    assert!(matches!(again, NodeError::Replayed));
+    assert!(matches!(again, NodeError::Session(SessionError::Replayed)));
     assert!(world.charger.open_sealed(&message, b"", true).is_ok());
 }
 

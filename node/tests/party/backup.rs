@@ -97,7 +97,7 @@ fn a_backup_that_was_cut_damaged_or_changed_is_refused_and_told_apart() {
     let body = flipped.split_once("\nsum ").unwrap().0.to_owned() + "\n";
     let repaired = signed(&body, mallory());
     assert_eq!(told(&repaired), BackupError::Signature);
-    assert_eq!(NodeError::from(BackupError::Signature).kind(), Kind::Refused);
+    assert_eq!(NodeError::from(RestoreError::from(BackupError::Signature)).kind(), Kind::Refused);
     let newer = signed(&format!("{body}mood good\n"), mallory());
     assert!(matches!(told(&newer), BackupError::Line { .. }));
     assert_eq!(told(&whole.replacen("keyway-backup 1", "keyway-backup 2", 1)), BackupError::Head);

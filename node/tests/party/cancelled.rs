@@ -3,7 +3,7 @@
 use bitcoin::{Amount, Transaction};
 use keyway_ledger::embedded::Plan;
 use keyway_ledger::{BroadcastError, Ledger, Refusal};
-use keyway_node::{Cancelled, Kind, NodeError, OfferSent, Waiting};
+use keyway_node::{CancelError, Cancelled, Kind, NodeError, OfferSent, Waiting};
 use keyway_protocol::message::Carrier;
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::state::State;
@@ -53,7 +53,10 @@ fn an_offer_that_is_given_up_expires_and_all_its_coins_are_back_but_the_fee() {
         assert_eq!(world.state(&world.car, sent.id), State::Expired);
         assert_eq!(money(&world), had - fee);
         assert!(world.charger.negotiations().unwrap().is_empty());
-        assert!(matches!(world.car.cancel(&world.ledger, sent.id), Err(NodeError::OfferOver(_))));
+        assert!(matches!(
+            world.car.cancel(&world.ledger, sent.id),
+            Err(NodeError::Cancel(CancelError::Over(_)))
+        ));
         // The home goes on.
         world.agree();
     }
@@ -89,7 +92,10 @@ fn where_nothing_is_taken_in_its_place_the_offer_may_be_mined_after_all() {
     world.car.sync(&stubborn, &mut |_| ()).unwrap();
     mine_only(&world, vec![offer]);
     world.sync();
-    assert!(matches!(world.car.cancel(&world.ledger, sent.id), Err(NodeError::OfferMined(_))));
+    assert!(matches!(
+        world.car.cancel(&world.ledger, sent.id),
+        Err(NodeError::Cancel(CancelError::Mined(_)))
+    ));
     world.mine_and_sync(2);
     world.sync();
     assert_eq!(world.state(&world.car, sent.id), State::Active);
@@ -154,7 +160,10 @@ fn an_offer_on_which_another_rests_is_given_up_after_that_one() {
     let second = world.car.offer(&world.ledger, &request(rest)).unwrap();
     let error = world.car.cancel(&world.ledger, first.id).unwrap_err();
     assert_eq!(error.kind(), Kind::NotYet, "{error}");
-    assert!(matches!(error, NodeError::RestsOnOffer { other, .. } if other == second.id), "{error}");
+    assert!(
+        matches!(error, NodeError::Cancel(CancelError::RestedOn { other, .. }) if other == second.id),
+        "{error}"
+    );
     assert!(matches!(cancel(&mut world, second.id), Cancelled::Sent { .. }));
     world.mine_and_sync(1);
     let states = [first.id, second.id].map(|id| world.state(&world.car, id));
@@ -177,8 +186,11 @@ fn a_raised_offer_is_given_up_at_a_higher_fee_still() {
 fn only_an_unmined_offer_of_ones_own_is_given_up() {
     let mut world = World::new();
     let id = world.agree();
-    assert!(matches!(world.car.cancel(&world.ledger, id), Err(NodeError::OfferMined(_))));
-    assert!(matches!(world.charger.cancel(&world.ledger, id), Err(NodeError::NotOwnOffer(_))));
+    assert!(matches!(world.car.cancel(&world.ledger, id), Err(NodeError::Cancel(CancelError::Mined(_)))));
+    assert!(matches!(
+        world.charger.cancel(&world.ledger, id),
+        Err(NodeError::Cancel(CancelError::NotOwn(_)))
+    ));
 }
 
 #[test]

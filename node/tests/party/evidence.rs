@@ -4,7 +4,7 @@ use bitcoin::Amount;
 use keyway_chain::{Depth, Height};
 use keyway_evidence::{Evidence, Found, Malformed, Refused, Statement, Trust};
 use keyway_ledger::Ledger;
-use keyway_node::{EvidenceError, EvidenceRequest, Kind, NodeError, OfferRequest, Party};
+use keyway_node::{EvidenceError, EvidenceRequest, Kind, NodeError, OfferRequest, Party, SessionError};
 use keyway_protocol::message::{AnswerForm, Carrier};
 use keyway_protocol::negotiation::{NegotiationId, Role};
 use keyway_protocol::suite::Suite;
@@ -258,7 +258,10 @@ fn a_disclosed_session_key_opens_its_block_and_direction_and_no_other() {
     lied.disclosures.sessions[0].key[0] ^= 1;
     assert_eq!(lied.verify(&Trust::Work, ONE).unwrap_err().name(), "Word");
     let early = EvidenceRequest { sessions: vec![(Height::new(1), Role::Initiator)], ..request };
-    assert!(matches!(world.car.evidence(&world.ledger, id, &early), Err(NodeError::NoSession(_))));
+    assert!(matches!(
+        world.car.evidence(&world.ledger, id, &early),
+        Err(NodeError::Session(SessionError::NoSession(_)))
+    ));
 }
 
 #[test]

@@ -93,7 +93,10 @@ fn a_rotation_keeps_the_group_and_nothing_else() {
 fn where_nothing_is_said_no_group_of_others_is_answered() {
     let mut world = World::new();
     let refused = world.car.offer(&world.ledger, &custom(numbers(MODP2048, 2)));
-    assert!(matches!(refused, Err(NodeError::PeerRefuses { suite: Suite::FfdhCustom, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(NodeError::Offer(OfferError::PeerRefuses { suite: Suite::FfdhCustom, .. }))),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -101,14 +104,20 @@ fn a_weak_group_is_refused_by_name_before_anything_is_paid() {
     let mut world = accepting();
     for (modulus, expected) in [(COMPOSITE, BadGroup::Composite), (SMOOTH, BadGroup::NotSafe)] {
         match world.car.offer(&world.ledger, &custom(numbers(modulus, 4))) {
-            Err(NodeError::BadGroup(bad)) => assert_eq!(bad, expected),
+            Err(NodeError::Group(GroupError::Bad(bad))) => assert_eq!(bad, expected),
             other => panic!("{other:?}"),
         }
     }
     let missing = OfferRequest { group: None, ..custom(numbers(MODP2048, 2)) };
-    assert!(matches!(world.car.offer(&world.ledger, &missing), Err(NodeError::GroupMissing { .. })));
+    assert!(matches!(
+        world.car.offer(&world.ledger, &missing),
+        Err(NodeError::Group(GroupError::Missing { .. }))
+    ));
     let needless = OfferRequest { suite: Suite::X25519, ..custom(numbers(MODP2048, 2)) };
-    assert!(matches!(world.car.offer(&world.ledger, &needless), Err(NodeError::GroupNotWanted { .. })));
+    assert!(matches!(
+        world.car.offer(&world.ledger, &needless),
+        Err(NodeError::Group(GroupError::NotWanted { .. }))
+    ));
     assert!(world.car.negotiations().unwrap().is_empty());
 }
 
@@ -118,7 +127,7 @@ fn other_carriers_have_no_place_for_a_group_and_say_what_it_would_take() {
     for (carrier, word) in [(Carrier::Value, "sat in"), (Carrier::Dynamic, "prekey")] {
         let request = OfferRequest { carrier, ..custom(numbers(MODP3072, 2)) };
         let refused = world.car.offer(&world.ledger, &request).unwrap_err();
-        assert!(matches!(refused, NodeError::NoPlaceForGroup { .. }), "{refused:?}");
+        assert!(matches!(refused, NodeError::Group(GroupError::NoPlace { .. })), "{refused:?}");
         assert!(refused.to_string().contains(word), "{refused}");
     }
 }

@@ -53,7 +53,7 @@ fn only_the_right_passphrase_opens_a_home() {
     drop(fixture.create(passphrase("correct horse")).unwrap());
     assert!(fixture.open(&passphrase("correct horse")).is_ok());
     let wrong = fixture.open(&passphrase("battery staple")).unwrap_err();
-    assert!(matches!(wrong, NodeError::WrongUnlock("passphrase")), "{wrong}");
+    assert!(matches!(wrong, NodeError::Store(StoreError::WrongUnlock("passphrase"))), "{wrong}");
     let other = fixture.open(&Unlock::Insecure).unwrap_err();
     assert!(other.to_string().contains("opens with a passphrase"), "{other}");
 }
@@ -64,7 +64,10 @@ fn a_key_file_opens_the_home_it_was_made_with() {
     let key = |byte: u8| Unlock::KeyFile(vec![byte; 32].into());
     drop(fixture.create(key(1)).unwrap());
     assert!(fixture.open(&key(1)).is_ok());
-    assert!(matches!(fixture.open(&key(2)).unwrap_err(), NodeError::WrongUnlock("key file")));
+    assert!(matches!(
+        fixture.open(&key(2)).unwrap_err(),
+        NodeError::Store(StoreError::WrongUnlock("key file"))
+    ));
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn a_store_that_can_only_be_read_is_refused() {
     store[18] = 3;
     std::fs::write(&path, &store).unwrap();
     let refused = fixture.open(&Unlock::Insecure).unwrap_err();
-    assert!(matches!(refused, NodeError::StoreReadOnly(_)), "{refused}");
+    assert!(matches!(refused, NodeError::Store(StoreError::ReadOnly(_))), "{refused}");
     store[18] = 1;
     std::fs::write(&path, &store).unwrap();
     fixture.open(&Unlock::Insecure).unwrap();

@@ -106,10 +106,10 @@ fn a_withdrawn_introduction_ends_offers_answers_and_messages_without_a_restart()
     assert_eq!(fleet.standing(&fleet.world.charger, "car"), Standing::Lapsed);
     assert_eq!(fleet.world.state(&fleet.world.charger, pending.id), State::Offered, "it is not answered");
     let opened = fleet.world.charger.open_sealed(&before.sealed, b"", false);
-    assert!(matches!(opened, Err(NodeError::NotDealtWith { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(NodeError::Peer(PeerError::NotDealtWith { .. }))), "{opened:?}");
     let sealed = fleet.world.charger.seal("car", b"after", b"");
     assert!(
-        matches!(sealed, Err(ref error @ NodeError::NotDealtWith { .. }) if error.kind() == Kind::Refused)
+        matches!(sealed, Err(ref error @ NodeError::Peer(PeerError::NotDealtWith { .. })) if error.kind() == Kind::Refused)
     );
 
     // An old roster brought back changes nothing; a new introduction does.
@@ -192,11 +192,11 @@ fn a_revoked_peer_stays_revoked_through_restarts_rosters_and_cards() {
     assert_eq!(fleet.standing(&fleet.world.car, "charger"), Standing::Revoked);
     let newer = fleet.world.charger.renew_card().unwrap().clone();
     let added = fleet.world.car.add_peer(newer);
-    assert!(matches!(added, Err(NodeError::NotDealtWith { .. })), "{added:?}");
+    assert!(matches!(added, Err(NodeError::Peer(PeerError::NotDealtWith { .. }))), "{added:?}");
     let removed = fleet.world.car.remove_peer("charger", true);
-    assert!(matches!(removed, Err(NodeError::RevokedPeerKept(_))), "{removed:?}");
+    assert!(matches!(removed, Err(NodeError::Peer(PeerError::RevokedKept(_)))), "{removed:?}");
     let offered = fleet.world.car.offer(&fleet.world.ledger, &request(PRICE));
-    assert!(matches!(offered, Err(NodeError::NotDealtWith { .. })), "{offered:?}");
+    assert!(matches!(offered, Err(NodeError::Peer(PeerError::NotDealtWith { .. }))), "{offered:?}");
     fleet.world.car.revoke_peer("charger", false).unwrap();
     assert!(fleet.standing(&fleet.world.car, "charger").deals());
 }

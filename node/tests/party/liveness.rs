@@ -99,6 +99,13 @@ pub fn sent(outcome: Result<Revocation, NodeError>) -> Txid {
     }
 }
 
+/// What it is said to cost with a coin.
+fn quote(world: &World, request: &OfferRequest) -> Quote {
+    let terms = Terms { coin: true, ..request.terms() };
+    let (feerate, most_data) = (world.ledger.feerate().unwrap(), world.ledger.most_data().unwrap());
+    Quote::new(world.ledger.chain(), feerate, &terms, most_data).unwrap()
+}
+
 #[test]
 fn an_answer_over_every_carrier_creates_the_coin_and_both_sides_see_the_key_alive() {
     let forms = [AnswerForm::Sequences, AnswerForm::Amounts];
@@ -108,6 +115,7 @@ fn an_answer_over_every_carrier_creates_the_coin_and_both_sides_see_the_key_aliv
     });
     for request in value.into_iter().chain(beside) {
         let mut world = World::living(false, true);
+        let quote = quote(&world, &request);
         let id = world.car.offer(&world.ledger, &request).unwrap().id;
         world.mine_and_sync(1);
         world.mine_and_sync(2);
@@ -124,6 +132,12 @@ fn an_answer_over_every_carrier_creates_the_coin_and_both_sides_see_the_key_aliv
         assert_eq!(kept + fee + answer.paid_back + FLOOR, PRICE, "{request:?}");
         let vbytes = answer.costs.vbytes;
         assert!((vbytes..vbytes + 40).contains(&fee.to_sat()), "{fee} for {vbytes} vB");
+        assert_eq!((quote.set_aside, quote.paid_back), (FLOOR, answer.paid_back));
+        // A signature may be a weight unit or two shorter than was said.
+        let less = 1 + tx.input.len() as u64 / 2;
+        assert!((vbytes..=vbytes + less).contains(&quote.answer.vbytes), "{vbytes} vB: {quote:?}");
+        let said = quote.netted.to_sat();
+        assert!((said..=said + less + 1).contains(&kept.to_sat()), "{kept}: {quote:?}");
         let message = world.car.seal("charger", b"hello", b"").unwrap();
         world.charger.open_sealed(&message.sealed, b"", false).unwrap();
     }
@@ -241,7 +255,10 @@ fn either_side_revokes_and_both_stop_at_the_depth_of_their_policy() {
         assert_eq!(refused.kind(), Kind::Refused);
         assert!(refused.to_string().contains("revoked"), "{refused}");
         let refused = world.car.open_sealed(&late.sealed, b"", false).unwrap_err();
-        assert!(matches!(refused, NodeError::KeyUnusable { state: State::Revoked, .. }), "{refused}");
+        assert!(
+            matches!(refused, NodeError::Session(SessionError::KeyUnusable { state: State::Revoked, .. })),
+            "{refused}"
+        );
         let mined = world.car.revoke(&world.ledger, second).unwrap();
         assert!(matches!(mined, Revocation::Mined { txid: by, .. } if by == txid), "{mined:?}");
         // What is negotiated afterwards begins anew, with a coin of its own.

@@ -3,7 +3,7 @@
 use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{Amount, OutPoint, TxOut};
 use keyway_ledger::Ledger;
-use keyway_node::{Kind, NodeError, OfferRequest};
+use keyway_node::{FundsError, Kind, NodeError, OfferRequest, SessionError};
 use keyway_protocol::message::AnswerForm;
 use keyway_protocol::state::State;
 use keyway_protocol::suite::Suite;
@@ -95,7 +95,10 @@ fn without_enough_money_the_error_says_how_much_is_missing_and_nothing_is_kept()
     let mut world = World::new();
     let all = world.car.status().unwrap().balance.spendable;
     let error = world.car.offer(&world.ledger, &request(all)).unwrap_err();
-    assert!(matches!(error, NodeError::Funds { needed, available, .. } if needed > available), "{error}");
+    assert!(
+        matches!(error, NodeError::Funds(FundsError::TooLittle { needed, available, .. }) if needed > available),
+        "{error}"
+    );
     assert!(error.to_string().contains("sat are missing"), "{error}");
     assert!(world.car.negotiations().unwrap().is_empty());
     let id = world.offer().id;
@@ -118,7 +121,10 @@ fn a_later_negotiation_supersedes_and_the_old_key_still_opens_but_does_not_seal(
     assert_eq!(world.state(&world.charger, old), State::Superseded);
     assert_eq!(world.car.seal("charger", b"x", b"").unwrap().negotiation, new);
     let refused = world.car.seal(&old.to_string(), b"x", b"").unwrap_err();
-    assert!(matches!(refused, NodeError::KeyUnusable { state: State::Superseded, .. }), "{refused}");
+    assert!(
+        matches!(refused, NodeError::Session(SessionError::KeyUnusable { state: State::Superseded, .. })),
+        "{refused}"
+    );
     assert_eq!(&world.charger.open_sealed(&message.sealed, b"", false).unwrap().plaintext[..], b"late");
 }
 

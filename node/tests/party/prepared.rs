@@ -6,7 +6,10 @@ use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, Sequence, TxOut, Txid};
 use keyway_chain::Height;
 use keyway_ledger::Ledger;
-use keyway_node::{Cancelled, Kind, NodeError, OfferRequest, PreparedOffer, PsbtRefused, Waiting, Way};
+use keyway_node::{
+    CancelError, Cancelled, FundsError, Kind, NodeError, OfferError, OfferRequest, PreparedOffer,
+    PsbtRefused, Waiting, Way,
+};
 use keyway_protocol::message::Carrier;
 use keyway_protocol::negotiation::NegotiationId;
 use keyway_protocol::state::State;
@@ -295,7 +298,7 @@ fn two_prepared_offers_share_neither_coin_nor_secret() {
     // Each coin is lent: nothing is left for another, and nothing pays with them.
     assert!(matches!(
         world.car.prepare(&world.ledger, &request(PRICE)),
-        Err(NodeError::Funds { .. } | NodeError::NoConfirmedCoin { .. })
+        Err(NodeError::Funds(FundsError::TooLittle { .. } | FundsError::NoConfirmedCoin { .. }))
     ));
     assert!(world.car.offer(&world.ledger, &request(PRICE)).is_err());
     assert_eq!(spendable(&world), Amount::ZERO);
@@ -348,7 +351,10 @@ fn a_preparation_is_given_up_by_hand_or_by_itself_and_its_coin_serves_again() {
     assert_eq!(world.car.cancel(&world.ledger, first.id).unwrap(), Cancelled::Unsigned);
     assert_eq!((world.state(&world.car, first.id), lent(&world)), (State::Expired, Amount::ZERO));
     assert_eq!(refused(&mut world, &psbt), PsbtRefused::GivenUp);
-    assert!(matches!(world.car.cancel(&world.ledger, first.id), Err(NodeError::OfferOver(_))));
+    assert!(matches!(
+        world.car.cancel(&world.ledger, first.id),
+        Err(NodeError::Cancel(CancelError::Over(_)))
+    ));
     world.restart_car();
     assert_eq!(world.state(&world.car, first.id), State::Expired);
 
@@ -405,7 +411,7 @@ fn an_offer_in_an_envelope_is_refused_plainly() {
     world.ledger.relay_data(83).unwrap();
     for carrier in [Carrier::Static, Carrier::Dynamic] {
         let error = world.car.prepare(&world.ledger, &over(carrier)).unwrap_err();
-        assert!(matches!(error, NodeError::NoPsbtInEnvelope { .. }), "{error}");
+        assert!(matches!(error, NodeError::Offer(OfferError::NoPsbtInEnvelope { .. })), "{error}");
         assert_eq!((error.kind(), error.to_string().lines().count()), (Kind::Refused, 3));
     }
     assert_eq!(lent(&world), Amount::ZERO);

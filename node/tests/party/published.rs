@@ -48,7 +48,7 @@ fn negotiate(world: &mut World, request: &OfferRequest) -> NegotiationId {
 fn algorithm_1_3_and_5_a_group_that_was_published_leads_both_sides_to_one_key() {
     let mut world = trusting();
     let sent = publish(&mut world, SAFE2060);
-    assert!(matches!(offer_in(&world, &sent), Err(NodeError::GroupTooYoung { .. })));
+    assert!(matches!(offer_in(&world, &sent), Err(NodeError::Group(GroupError::TooYoung { .. }))));
     world.mine_and_sync(5);
     let listed = world.car.published_groups();
     assert_eq!((listed.len(), listed[0].txid, listed[0].publisher), (1, sent.txid, world.charger.key()));
@@ -136,11 +136,11 @@ fn a_strangers_mark_is_listed_for_whoever_asks_and_kept_by_nobody() {
 fn what_is_unsound_or_more_than_the_ledger_relays_is_not_published() {
     let mut world = trusting();
     let refused = world.car.publish(&world.ledger, &numbers(COMPOSITE, 4));
-    assert!(matches!(refused, Err(NodeError::BadGroup(_))), "{refused:?}");
+    assert!(matches!(refused, Err(NodeError::Group(GroupError::Bad(_)))), "{refused:?}");
     world.ledger.relay_data(83).unwrap();
     world.mine_and_sync(1);
     let refused = world.car.publish(&world.ledger, &numbers(MODP2048, 2)).unwrap_err();
-    assert!(matches!(refused, NodeError::DataTooLong { most: 83, .. }), "{refused}");
+    assert!(matches!(refused, NodeError::Group(GroupError::DataTooLong { most: 83, .. })), "{refused}");
     assert!(refused.to_string().contains("--suite ffdh-custom"));
-    assert!(matches!(world.car.published_group("00"), Err(NodeError::UnknownGroup(_))));
+    assert!(matches!(world.car.published_group("00"), Err(NodeError::Group(GroupError::Unknown(_)))));
 }

@@ -155,7 +155,7 @@ fn a_home_leaves_its_key_when_a_copy_of_it_agrees_on_a_newer_one() {
         assert_eq!(world.state(party, older), State::Superseded);
     }
     let refused = world.car.seal("charger", b"started", b"").unwrap_err();
-    assert!(matches!(refused, NodeError::KeyElsewhere(_)), "{refused}");
+    assert!(matches!(refused, NodeError::Session(SessionError::KeyElsewhere(_))), "{refused}");
     let message = copy.seal("charger", b"started", b"").unwrap();
     assert_eq!(world.charger.open_sealed(&message.sealed, b"", false).unwrap().plaintext[..], b"started"[..]);
     // It negotiates again, and has the newest.

@@ -215,7 +215,7 @@ fn after_the_overlap_of_a_rotation_both_restored_sides_open_and_seal_as_before()
     assert_eq!(world.state(&charger, first), State::Superseded);
     // Whether the lost car opened this nobody knows: it is opened if its owner says so.
     let refused = car.open_sealed(&early.sealed, b"", false).unwrap_err();
-    assert!(matches!(refused, NodeError::MaybeReplayed(_)), "{refused}");
+    assert!(matches!(refused, NodeError::Session(SessionError::MaybeReplayed(_))), "{refused}");
     assert_eq!(refused.kind(), Kind::Refused);
     let opened = car.open_sealed(&early.sealed, b"", true).unwrap();
     assert_eq!((&opened.plaintext[..], opened.negotiation), (&b"sealed under the first key"[..], first));
@@ -226,7 +226,10 @@ fn after_the_overlap_of_a_rotation_both_restored_sides_open_and_seal_as_before()
     }
     let fresh = world.charger.seal("car", b"fresh", b"").unwrap();
     car.open_sealed(&fresh.sealed, b"", false).unwrap();
-    assert!(matches!(car.open_sealed(&fresh.sealed, b"", false).unwrap_err(), NodeError::Replayed));
+    assert!(matches!(
+        car.open_sealed(&fresh.sealed, b"", false).unwrap_err(),
+        NodeError::Session(SessionError::Replayed)
+    ));
     assert_opens(&mut charger, &mut car, false);
 }
 
@@ -352,7 +355,7 @@ fn a_locked_offer_to_a_prekey_of_an_earlier_card_is_found_with_that_card() {
     assert_same(&world.car, &car, Knows::TheChain);
     assert_eq!(world.state(&car, id), State::Active);
     // A second time it is an older card, like any.
-    assert!(matches!(car.add_peer(earlier).unwrap_err(), NodeError::CardRefused(_)));
+    assert!(matches!(car.add_peer(earlier).unwrap_err(), NodeError::Peer(PeerError::CardRefused(_))));
     // The backup knows the prekey by itself.
     world.restored_from_backup("with-prekey");
 }
@@ -412,8 +415,11 @@ fn until_the_search_is_over_nothing_is_offered_sealed_or_backed_up() {
     world.agree();
     let backup = world.car.backup().unwrap();
     let mut car = world.lost_car().begin("car-early", Some(&backup));
-    assert!(matches!(car.offer(&world.ledger, &request(PRICE)).unwrap_err(), NodeError::Restoring(_)));
-    assert!(matches!(car.renew_card().unwrap_err(), NodeError::Restoring(_)));
+    assert!(matches!(
+        car.offer(&world.ledger, &request(PRICE)).unwrap_err(),
+        NodeError::Restore(RestoreError::Unfinished(_))
+    ));
+    assert!(matches!(car.renew_card().unwrap_err(), NodeError::Restore(RestoreError::Unfinished(_))));
     let refused = car.backup().unwrap_err();
     assert_eq!(refused.kind(), Kind::NotYet, "{refused}");
     // Any later synchronisation ends it.

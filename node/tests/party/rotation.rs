@@ -146,16 +146,16 @@ fn a_hundred_blocks_after_its_successor_an_old_key_is_erased_on_both_sides() {
     assert_eq!(states(&world.car), [State::Superseded, State::Active]);
     world.mine_and_sync(98);
     let late = world.charger.seal(&old.to_string(), b"", b"");
-    assert!(matches!(late, Err(NodeError::KeyUnusable { .. })), "{late:?}");
+    assert!(matches!(late, Err(NodeError::Session(SessionError::KeyUnusable { .. }))), "{late:?}");
     assert!(world.car.master_key(old).is_ok(), "it still opens");
     world.mine_and_sync(1);
     for party in [&world.car, &world.charger] {
         let erased = party.master_key(old);
-        assert!(matches!(erased, Err(NodeError::KeyErased(_))), "{erased:?}");
+        assert!(matches!(erased, Err(NodeError::Session(SessionError::KeyErased(_)))), "{erased:?}");
         assert_eq!(states(party), [State::Superseded, State::Active]);
     }
     world.restart_car();
-    assert!(matches!(world.car.master_key(old), Err(NodeError::KeyErased(_))));
+    assert!(matches!(world.car.master_key(old), Err(NodeError::Session(SessionError::KeyErased(_)))));
     world.car.seal("charger", b"under the new one", b"").unwrap();
 }
 

@@ -73,10 +73,10 @@ fn no_amount_of_a_study_is_dust_and_it_is_ordinary_money_to_everything_else() {
 fn nobody_studies_by_accident_nor_where_coins_have_a_price() {
     for name in ["bitcoin", "litecoin"] {
         let refused = KnownToBeBroken::on(&Chain::named(name).unwrap(), true).unwrap_err();
-        assert!(matches!(refused, NodeError::StudyOnMain(_)), "{refused}");
+        assert!(matches!(refused, NodeError::Study(StudyError::OnMain(_))), "{refused}");
     }
     let refused = KnownToBeBroken::on(&Chain::regtest(), false).unwrap_err();
-    assert!(matches!(refused, NodeError::StudyUnsaid), "{refused}");
+    assert!(matches!(refused, NodeError::Study(StudyError::Unsaid)), "{refused}");
     for name in ["regtest", "signet", "testnet4", "litecoin-regtest", "litecoin-testnet"] {
         assert!(KnownToBeBroken::on(&Chain::named(name).unwrap(), true).is_ok());
     }
@@ -91,10 +91,10 @@ fn a_study_outlives_a_restart_and_is_answered_once() {
     let answer =
         |world: &mut World| world.charger.study_answer(&world.ledger, &offer.txid.to_string(), knowingly());
     answer(&mut world).unwrap();
-    assert!(matches!(answer(&mut world), Err(NodeError::StudyAnswered(_))));
+    assert!(matches!(answer(&mut world), Err(NodeError::Study(StudyError::Answered(_)))));
     world.restart_charger();
     world.mine_and_sync(1);
-    assert!(matches!(answer(&mut world), Err(NodeError::NoStudy(_))));
+    assert!(matches!(answer(&mut world), Err(NodeError::Study(StudyError::Unknown(_)))));
     let key = world.car.studies().unwrap()[0].key;
     assert!(key.is_some() && key == world.charger.studies().unwrap()[0].key);
 }

@@ -7,7 +7,7 @@ mod publish;
 use std::path::Path;
 
 use bitcoin::hex::DisplayHex;
-use keyway_node::NodeError;
+use keyway_node::GroupError;
 use keyway_protocol::suite::{BadGroup, Numbers, Suite};
 use serde::Serialize;
 
@@ -70,7 +70,7 @@ pub fn check(context: &mut Context<'_>, args: &ParamsCheck, ui: &Ui) -> Result<(
     };
     let bad = numbers.check(Suite::FfdhCustom).err();
     tell(&numbers, bad, ui)?;
-    bad.map_or(Ok(()), |bad| Err(NodeError::BadGroup(bad).into()))
+    bad.map_or(Ok(()), |bad| Err(GroupError::Bad(bad).into()))
 }
 
 /// A transaction's id or its beginning, if that is what was given.

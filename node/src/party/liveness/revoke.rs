@@ -11,7 +11,7 @@ use keyway_protocol::negotiation::NegotiationId;
 
 use super::spend::Spend;
 use super::{Life, Lineages, ancestors};
-use crate::error::NodeError;
+use crate::error::{FundsError, NodeError, PeerError, SessionError};
 use crate::party::{Event, Party, total};
 use crate::store::{Purpose, Sent};
 use crate::wallet::Draft;
@@ -51,7 +51,7 @@ impl Party {
     /// sent again.
     ///
     /// # Errors
-    /// [`NodeError::NoLivenessCoin`] if the pair has none; [`NodeError::Funds`] if neither the coin nor the wallet can pay the
+    /// [`PeerError::NoLivenessCoin`] if the pair has none; [`FundsError::TooLittle`] if neither the coin nor the wallet can pay the
     /// fee. If the ledger cannot be reached, the spending is kept, and sent by the next [`Party::sync`].
     pub fn revoke(&mut self, ledger: &dyn Ledger, id: NegotiationId) -> Result<Revocation, NodeError> {
         self.in_step(|party| party.make_revocation(ledger, id))
@@ -59,7 +59,7 @@ impl Party {
 
     fn make_revocation(&mut self, ledger: &dyn Ledger, id: NegotiationId) -> Result<Revocation, NodeError> {
         self.check_chain(ledger)?;
-        let record = self.records.get(&id).ok_or(NodeError::NotForUs(id))?;
+        let record = self.records.get(&id).ok_or(SessionError::NotForUs(id))?;
         let (peer, name) = (record.peer, self.peer_name(record));
         let readings = self.readings_with(peer)?;
         let lineage = self.lineages(&readings).remove(&peer).unwrap_or_default();
@@ -69,7 +69,7 @@ impl Party {
         if let Some((_, Life::Spent { txid, has, wants, .. })) = spent {
             return Ok(Revocation::Mined { txid, has, wants });
         }
-        let coin = lineage.live().last().ok_or(NodeError::NoLivenessCoin(name))?;
+        let coin = lineage.live().last().ok_or(PeerError::NoLivenessCoin(name))?;
         let spends = |sent: &&Sent| is_revoking(sent, coin);
         let kept = self.history.unmined_sent().rev().find(spends).cloned();
         let sent = match kept {
@@ -96,10 +96,12 @@ impl Party {
         let low = self.config.chain.min_relay();
         self.spending(&spend(feerate, replaced), &own)
             .or_else(|| self.spending(&spend(low, Amount::ZERO), &own))
-            .ok_or_else(|| NodeError::Funds {
-                needed: low.fee_wu(p2wpkh_weight(1, 1) + spending_weight()).unwrap_or(Amount::MAX),
-                available: total(own.iter().map(|coin| coin.amount)),
-                address: self.address(),
+            .ok_or_else(|| {
+                NodeError::Funds(FundsError::TooLittle {
+                    needed: low.fee_wu(p2wpkh_weight(1, 1) + spending_weight()).unwrap_or(Amount::MAX),
+                    available: total(own.iter().map(|coin| coin.amount)),
+                    address: self.address(),
+                })
             })
     }
 
@@ -163,7 +165,7 @@ impl Party {
                 let sent = match self.store_revocation(ledger, coin) {
                     Ok(sent) => sent,
                     // A later round tries again.
-                    Err(NodeError::Funds { .. }) => continue,
+                    Err(NodeError::Funds(FundsError::TooLittle { .. })) => continue,
                     Err(error) => return Err(error),
                 };
                 if let Revocation::Sent { txid, .. } = self.send_revocation(ledger, sent)? {

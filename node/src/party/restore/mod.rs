@@ -23,7 +23,7 @@ use super::Synced;
 use super::rotation::store_volume;
 use super::{Event, IDENTITY, NewParty, Party, SEALING, renewable, store_chain_head};
 use crate::backup::{Backup, Facts};
-use crate::error::NodeError;
+use crate::error::{NodeError, PeerError, RestoreError};
 use crate::home::Home;
 use crate::outside::Outside;
 use crate::prekeys::{self, Prekeys};
@@ -66,7 +66,7 @@ impl Lost<'_> {
             return Ok(facts.card.clone());
         }
         let renewable = renewable(&new.config, self.now.to_u32().max(1), self.now, Vec::new());
-        Ok(Card::sign(self.permanent.clone(), renewable, &self.seed.identity)?)
+        Ok(Card::sign(self.permanent.clone(), renewable, &self.seed.identity).map_err(PeerError::Card)?)
     }
 }
 
@@ -75,7 +75,7 @@ impl Party {
     /// ledger's height.
     ///
     /// # Errors
-    /// As [`Party::create`]; [`NodeError::BackupOfAnother`] if the backup is of other words or another chain.
+    /// As [`Party::create`]; [`RestoreError::OfAnother`] if the backup is of other words or another chain.
     pub fn create_restored(
         dir: &Path,
         new: NewParty,
@@ -140,7 +140,7 @@ impl Party {
                 let prekeys = prekeys::renew(store, &config.chain, tip.height, config.prekey_suites())?;
                 let serial = card.renewable().serial.max(tip.height.to_u32()).saturating_add(1);
                 let renewable = renewable(config, serial, tip.height, prekeys);
-                Card::sign(card.permanent().clone(), renewable, identity)?
+                Card::sign(card.permanent().clone(), renewable, identity).map_err(PeerError::Card)?
             };
             store.set_meta("card", card.to_string().as_bytes())?;
             store.set_restored(tip)?;
@@ -167,7 +167,7 @@ impl Party {
     /// Refuses what needs the whole of the party, while it is still being restored.
     pub(super) fn ensure_restored(&self) -> Result<(), NodeError> {
         match self.store.restoring()? {
-            Some(_) => Err(NodeError::Restoring(self.history.tip())),
+            Some(_) => Err(RestoreError::Unfinished(self.history.tip()).into()),
             None => Ok(()),
         }
     }
@@ -195,9 +195,13 @@ fn check_owner(facts: Option<&Facts>, permanent: &Permanent) -> Result<(), NodeE
     }
     let name = card.name.clone();
     Err(if card.key == permanent.key {
-        NodeError::BackupOfAnotherName(name)
+        NodeError::Restore(RestoreError::OfAnotherName(name))
     } else {
-        NodeError::BackupOfAnother { name, backup: card.key.into(), words: permanent.key.into() }
+        NodeError::Restore(RestoreError::OfAnother {
+            name,
+            backup: card.key.into(),
+            words: permanent.key.into(),
+        })
     })
 }
 
