@@ -196,7 +196,8 @@ pub const COST: &str = "\
 Needs no home. A carrier that is too small for the suite, or a price that is too low, is refused as `keyway offer`
 would refuse it.
 
-With --liveness the answer has a coin beside, by which either side can revoke the key (`keyway revoke`).
+With --liveness the answer has a coin beside, by which either side can revoke the key (`keyway revoke`). Where
+the price does not pay for that too, an answer may go out without.
 
 Example:
   keyway cost --carrier static --suite x25519-mlkem768 --pay 250000sat

@@ -1,4 +1,4 @@
-//! What can be wrong with a group that comes from outside (PROTOCOL.md 6.4, 6.5).
+//! What can be wrong with a group that comes from outside (PROTOCOL.md 6.1.1, 6.5).
 
 use bitcoin::{Amount, Txid};
 use keyway_chain::Depth;

@@ -1,7 +1,7 @@
 //! What can go wrong for one party: what happened, why, and what to do.
 //!
-//! Every text has these three lines. What belongs to one matter stands in a file of its own, and says there how a caller
-//! should take it.
+//! Every text has these three lines. What belongs to one matter stands in a file of its own, which says how a caller should
+//! take it; what is the store's fault is a failure, whatever it is.
 
 mod cancel;
 mod funds;

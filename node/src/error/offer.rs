@@ -108,7 +108,7 @@ pub enum OfferError {
         answer: u64,
     },
     /// The responder would pay for being paid.
-    #[error("{price} is too little: collecting it would cost the responder {cost}\n{what} out of the price\npay more than {cost}, or wait for lower fees", price = sat(*price), cost = sat(*cost), what = if *in_amounts { "the answer's fee and the amounts that it pays back come" } else { "the answer's fee comes" })]
+    #[error("{price} is too little: collecting it would cost the responder {cost}\n{what} out of the price\npay more than {cost}, or wait for lower fees", price = sat(*price), cost = sat(*cost), what = out_of_the_price(*in_amounts, *coin))]
     NothingLeft {
         /// The price.
         price: Amount,
@@ -116,6 +116,8 @@ pub enum OfferError {
         cost: Amount,
         /// Whether the answer pays amounts back.
         in_amounts: bool,
+        /// Whether it puts a liveness coin aside.
+        coin: bool,
     },
     /// An offer in an envelope is two transactions, of which another wallet funds one.
     #[error(
@@ -140,5 +142,14 @@ impl OfferError {
             Self::NotWaiting(_) => Kind::Failed,
             _ => Kind::Refused,
         }
+    }
+}
+
+fn out_of_the_price(in_amounts: bool, coin: bool) -> &'static str {
+    match (in_amounts, coin) {
+        (false, false) => "the answer's fee comes",
+        (false, true) => "the answer's fee and the coin come",
+        (true, false) => "the answer's fee and the amounts that it pays back come",
+        (true, true) => "the answer's fee, the amounts that it pays back and the coin come",
     }
 }

@@ -15,7 +15,8 @@ impl Party {
     /// What restoring this party takes beside its mnemonic and the chain. No secret is in it.
     ///
     /// # Errors
-    /// [`RestoreError::Unfinished`](crate::error::RestoreError::Unfinished); or the store or the configuration cannot be read.
+    /// [`RestoreError::Unfinished`](crate::error::RestoreError::Unfinished); or the store or the configuration cannot be
+    /// read.
     pub fn backup(&self) -> Result<Backup, NodeError> {
         self.certain()?;
         self.ensure_restored()?;

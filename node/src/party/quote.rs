@@ -80,7 +80,7 @@ impl Quote {
             _ => Sizes::sealed(&through, terms),
         };
         if terms.coin {
-            sizes.set_aside(chain);
+            sizes.add_coin(chain);
         }
         let [offer, answer] = [sizes.offer, sizes.answer].map(|weight| costs(feerate, weight));
         let refund = sizes.refund.map(|weight| costs(feerate, weight));
@@ -190,7 +190,7 @@ struct Sizes {
     refund: Option<Weight>,
     padding: usize,
     paid_back: Amount,
-    /// In a liveness coin.
+    /// What the answer puts into a liveness coin.
     set_aside: Amount,
     /// Less than this the responder cannot be left with.
     least_kept: Amount,
@@ -198,7 +198,7 @@ struct Sizes {
 
 impl Sizes {
     /// The answer makes a liveness coin too.
-    fn set_aside(&mut self, chain: &Chain) {
+    fn add_coin(&mut self, chain: &Chain) {
         self.set_aside = liveness::amount(chain);
         self.answer += liveness::output_weight();
     }
@@ -287,6 +287,7 @@ fn too_little(terms: &Terms, least: Amount, carriage: Carriage) -> NodeError {
             price: terms.price,
             cost: least,
             in_amounts: terms.form == AnswerForm::Amounts,
+            coin: terms.coin,
         }),
         _ => NodeError::Offer(OfferError::TooLittle {
             price: terms.price,

@@ -102,3 +102,29 @@ error: not yet: every confirmed coin is in use
     stage.ok("--home car mine");
     stage.ok("--home car offer charger --pay 60000");
 }
+
+#[test]
+fn a_price_that_does_not_pay_for_a_coin_beside_is_refused_with_what_it_must_pay_for() {
+    let stage = Stage::new();
+    stage.ok("cost --pay 55800sat --feerate 22");
+    refused(
+        stage.run("cost --pay 55800sat --feerate 22 --liveness"),
+        4,
+        str![[r#"
+error: 55800 sat is too little: collecting it would cost the responder 57009 sat
+  the answer's fee and the coin come out of the price
+  pay more than 57009 sat, or wait for lower fees
+
+"#]],
+    );
+    refused(
+        stage.run("cost --pay 2000sat --feerate 5 --carrier static --suite x25519 --liveness"),
+        4,
+        str![[r#"
+error: 2000 sat is too little for the static carrier
+  its outputs and the fee to collect them need at least 2643 sat
+  pay more
+
+"#]],
+    );
+}

@@ -51,8 +51,8 @@ impl Party {
     /// sent again.
     ///
     /// # Errors
-    /// [`PeerError::NoLivenessCoin`] if the pair has none; [`FundsError::TooLittle`] if neither the coin nor the wallet can pay the
-    /// fee. If the ledger cannot be reached, the spending is kept, and sent by the next [`Party::sync`].
+    /// [`PeerError::NoLivenessCoin`] if the pair has none; [`FundsError::TooLittle`] if neither the coin nor the wallet can
+    /// pay the fee. If the ledger cannot be reached, the spending is kept, and sent by the next [`Party::sync`].
     pub fn revoke(&mut self, ledger: &dyn Ledger, id: NegotiationId) -> Result<Revocation, NodeError> {
         self.in_step(|party| party.make_revocation(ledger, id))
     }
